@@ -1,0 +1,54 @@
+//! Which attempt of a call this is.
+
+use std::time::Duration;
+
+use crate::time::{self, Instant};
+
+/// One attempt of a call, told to the operation by value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// let answer = recoup::retry_with(|attempt| async move {
+///     if attempt.is_first() { Err("not yet") } else { Ok(attempt.number()) }
+/// })
+/// .await;
+/// assert_eq!(answer, Ok(2));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    number: u32,
+    deadline: Option<Instant>,
+}
+
+impl Attempt {
+    pub(crate) const fn new(number: u32, deadline: Option<Instant>) -> Self {
+        Self { number, deadline }
+    }
+
+    /// The number of this attempt, from 1.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.number
+    }
+
+    /// Whether this is the first attempt of its call.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        self.number == 1
+    }
+
+    /// When the whole call must have ended, if that is limited and known yet. A first attempt knows it only
+    /// when the limit was given as a moment: the clock of a limit in time starts when the call first waits.
+    #[must_use]
+    pub const fn deadline(self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How much time the call has left, if that is limited and known yet (see [`deadline`](Self::deadline)).
+    /// Zero once the deadline has passed.
+    #[must_use]
+    pub fn remaining(self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(time::now()))
+    }
+}

@@ -1,0 +1,74 @@
+//! The one source of randomness: fresh for every draw, or seeded so that a run can be repeated.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+/// Where a policy's random draws come from. Clones of a seeded source share one sequence.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Dice {
+    /// Each draw starts from keys that the standard library makes anew: nothing is shared between calls,
+    /// so no two of them repeat each other's sequence, and no lock or cache line is fought over.
+    #[default]
+    Fresh,
+    /// The draws of one seed, in the order in which they are asked for.
+    Seeded { seed: u64, drawn: Arc<AtomicU64> },
+}
+
+impl Dice {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::Seeded { seed, drawn: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// A number from 0.0 up to, but not including, 1.0.
+    pub(crate) fn draw(&self) -> f64 {
+        SmallRng::seed_from_u64(self.entropy()).random()
+    }
+
+    /// A number of 128 random bits, for identities.
+    pub(crate) fn bits(&self) -> u128 {
+        SmallRng::seed_from_u64(self.entropy()).random()
+    }
+
+    fn entropy(&self) -> u64 {
+        match self {
+            Self::Fresh => RandomState::new().hash_one(0_u8),
+            Self::Seeded { seed, drawn } => {
+                // The odd constant (2^64 divided by the golden ratio, as in SplitMix64) keeps the starting
+                // points of neighbouring draws and neighbouring seeds far apart.
+                let nth = drawn.fetch_add(1, Ordering::Relaxed);
+                seed.rotate_left(32).wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_seed_gives_the_same_sequence() {
+        let (a, b) = (Dice::seeded(7), Dice::seeded(7));
+        let first: Vec<f64> = (0..100).map(|_| a.draw()).collect();
+        let second: Vec<f64> = (0..100).map(|_| b.draw()).collect();
+        assert_eq!(first, second);
+        assert_ne!(first[0], Dice::seeded(8).draw());
+    }
+
+    #[test]
+    fn draws_fill_the_range_evenly() {
+        for dice in [Dice::Fresh, Dice::seeded(1)] {
+            let mut tenths = [0_u32; 10];
+            for _ in 0..10_000 {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 9")]
+                let tenth = (dice.draw() * 10.0) as usize;
+                tenths[tenth] += 1;
+            }
+            assert!(tenths.iter().all(|&n| (800..1200).contains(&n)), "{tenths:?}");
+        }
+    }
+}
