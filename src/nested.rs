@@ -28,5 +28,5 @@ pub(crate) fn note(who: &Arc<str>) {
 /// Who gave up within the last poll of the operation, if anybody did.
 #[cold]
 pub(crate) fn take() -> Option<Arc<str>> {
-    GAVE_UP.replace(false).then(WHO.take).flatten()
+    GAVE_UP.replace(false).then(|| WHO.take()).flatten()
 }
