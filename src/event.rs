@@ -16,22 +16,15 @@ use crate::sync::Lock;
 pub enum Event<'a> {
     /// An attempt is about to be made.
     AttemptStarted {
-        /// The recovery or retry that makes it.
-        call: &'a str,
-        /// Its number, from 1.
-        attempt: u32,
-    },
-    /// An attempt ended well.
-    AttemptSucceeded {
-        /// The recovery or retry that made it.
-        call: &'a str,
+        /// The call that makes it.
+        call: CallInfo<'a>,
         /// Its number, from 1.
         attempt: u32,
     },
     /// An attempt failed.
     AttemptFailed {
-        /// The recovery or retry that made it.
-        call: &'a str,
+        /// The call that made it.
+        call: CallInfo<'a>,
         /// Its number, from 1.
         attempt: u32,
         /// What the classifier said.
@@ -39,8 +32,8 @@ pub enum Event<'a> {
     },
     /// Another attempt will be made after a wait.
     RetryScheduled {
-        /// The recovery or retry that waits.
-        call: &'a str,
+        /// The call that waits.
+        call: CallInfo<'a>,
         /// The number of the attempt that failed.
         attempt: u32,
         /// How long the wait is.
@@ -52,17 +45,21 @@ pub enum Event<'a> {
     },
     /// The call ended with a value.
     CallSucceeded {
-        /// The recovery or retry.
-        call: &'a str,
+        /// The call.
+        call: CallInfo<'a>,
         /// How many attempts it took.
         attempts: u32,
+        /// How long it took, waits included.
+        took: Duration,
     },
     /// The call ended without a value.
     GaveUp {
-        /// The recovery or retry.
-        call: &'a str,
+        /// The call.
+        call: CallInfo<'a>,
         /// How many attempts were made.
         attempts: u32,
+        /// How long it took, waits included.
+        took: Duration,
         /// Why no further attempt is made, in one word: `permanent`, `attempts`, `deadline`, …
         reason: &'static str,
         /// What the last error was, if an attempt failed.
@@ -123,16 +120,30 @@ pub enum Event<'a> {
     },
     /// A letter was stored.
     LetterBuried {
-        /// The recovery.
-        call: &'a str,
+        /// The call.
+        call: CallInfo<'a>,
         /// The letter's number in its queue.
         letter: u64,
     },
     /// A letter could not be stored; the caller got it back in the error.
     LetterRefused {
-        /// The recovery.
-        call: &'a str,
+        /// The call.
+        call: CallInfo<'a>,
     },
+}
+
+/// Which call an event belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallInfo<'a> {
+    /// The recovery's name, or `retry`.
+    pub name: &'a str,
+    /// What is done, if the call has a context that says so.
+    pub operation: Option<&'a str>,
+    /// To whom, if the call has a context that says so.
+    pub destination: Option<&'a str>,
+    /// What ties the call to others, if the call has a context that says so.
+    pub correlation_id: Option<&'a str>,
 }
 
 /// Who chose how long to wait before the next attempt.
@@ -254,6 +265,11 @@ impl Observers {
         }
     }
 
+    /// Whether anybody watches.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     pub(crate) fn all(&self) -> Arc<[Arc<dyn Observer>]> {
         Arc::clone(&self.list.lock())
     }
@@ -263,7 +279,7 @@ impl Observers {
     /// An observer that panics takes the others' turn and reaches the caller. While the thread is unwinding
     /// already, a second panic would abort the process, so it is swallowed then.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        if self.any.load(Ordering::Acquire) {
+        if self.any() {
             self.tell_all(&event());
         }
     }

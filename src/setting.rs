@@ -69,11 +69,7 @@ impl Check {
     }
 
     /// A span of time longer than nothing.
-    pub(crate) fn longer_than_zero(
-        self,
-        setting: &'static str,
-        span: Duration,
-    ) -> Result<(), SettingError> {
+    pub(crate) fn longer_than_zero(self, setting: &'static str, span: Duration) -> Result<(), SettingError> {
         if span.is_zero() {
             return Err(self.refuse(setting, span, "longer than zero"));
         }

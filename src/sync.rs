@@ -7,7 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 /// Hands one value to one waiter. A value sent to a waiter that went away is dropped, so a guard sent
 /// through it gives back what it holds.
-pub(crate) use tokio::sync::oneshot;
+pub(crate) use tokio::sync::{oneshot, watch};
 
 /// A mutex for a few instructions: never held across an `await` or a call of the user's code, so a panic
 /// cannot leave what it guards half changed, and poison would only spread the harm.

@@ -1,0 +1,22 @@
+//! One call: the only place that knows every policy.
+
+mod attempt;
+mod bury;
+mod context;
+mod drive;
+mod drive_mut;
+mod hooks;
+mod judge;
+mod plan;
+mod policies;
+
+pub(crate) use self::bury::{Describe, Graveyard};
+pub use self::context::CallContext;
+pub(crate) use self::drive::Drive;
+pub use self::drive_mut::LendingOperation;
+pub(crate) use self::drive_mut::drive_mut;
+pub use self::hooks::FailedAttempt;
+pub(crate) use self::hooks::{BeforeRetry, GiveUp};
+pub(crate) use self::judge::Judge;
+pub use self::judge::{AnyValue, Judging, Lent, When};
+pub(crate) use self::policies::{Limits, Policies};

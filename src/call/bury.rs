@@ -1,0 +1,72 @@
+//! What becomes of a call that fails for good, when somebody keeps its letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::context::CallContext;
+use crate::classification::Classification;
+use crate::dead_letter::{
+    AttemptRecord, DeadLetter, DeadLetterQueue, ErrorChain, History, PushError, Receipt,
+};
+use crate::error::{Reason, RecoveryError};
+use crate::time::{self, Instant};
+
+/// How an operation's error is written down.
+pub(crate) type Describe<E> = dyn Fn(&E) -> ErrorChain + Send + Sync;
+
+/// Where a call's letter goes, and what it will say.
+pub(crate) struct Graveyard<'r, E> {
+    pub(crate) queue: &'r Arc<dyn DeadLetterQueue>,
+    pub(crate) describe: &'r Describe<E>,
+    pub(crate) context: Option<&'r CallContext<'r>>,
+    pub(crate) name: &'r str,
+}
+
+impl<'r, E> Graveyard<'r, E> {
+    /// An attempt that failed just now, for the letter.
+    pub(super) fn record(
+        &self,
+        number: u32,
+        error: Option<&E>,
+        answer: Classification,
+        took: Option<Duration>,
+        delay_before: Duration,
+        now: Instant,
+    ) -> AttemptRecord {
+        let message = match error {
+            Some(error) => (self.describe)(error).to_string(),
+            None => "cut short by its time limit".to_owned(),
+        };
+        let mut record = AttemptRecord::new(number, time::wall(now), message);
+        record = record.category(answer.category()).delay_before(delay_before);
+        record.took = took;
+        record
+    }
+
+    /// Writes the letter and hands it to the queue.
+    pub(super) fn bury(
+        &self,
+        error: &RecoveryError<E>,
+        history: History,
+    ) -> BoxFuture<'r, Result<Receipt, PushError>> {
+        let mut letter = match self.context {
+            Some(context) => context.letter(),
+            None => DeadLetter::new(self.name),
+        };
+        letter = letter.reason(error.reason.of_death()).error(self.chain(error));
+        if let Some(answer) = &error.classification {
+            letter = letter.classified(answer);
+        }
+        self.queue.push(letter.attempts(history))
+    }
+
+    /// The operation's error if there is one, or else what our own policies say.
+    fn chain(&self, error: &RecoveryError<E>) -> ErrorChain {
+        match &error.error {
+            Some(inner) if !matches!(error.reason, Reason::CircuitOpen(_)) => (self.describe)(inner),
+            _ => ErrorChain::from_display(&error.reason),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a call is about: for letters, events and idempotency.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::dead_letter::{DeadLetter, Payload};
+use crate::event::CallInfo;
+use crate::random::Dice;
+use crate::time::Instant;
+
+/// What one call is about. Made before the call, lent to it, and readable by its operation.
+///
+/// The idempotency key is the same over all attempts of the call, and stands in its dead letter, so that a
+/// server which honours it does the work once. It is made up unless given.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use recoup::{CallContext, Payload, Recovery, execute_with_recovery};
+/// # let recovery = Recovery::<&str>::builder("payments").build().unwrap();
+/// let order = br#"{"order":7}"#;
+/// let call = CallContext::new("charge")
+///     .destination("payments.example")
+///     .correlation_id("order-7")
+///     .payload(|| Payload::json(order)); // made only if the call is buried
+///
+/// let keys = std::sync::Mutex::new(Vec::new());
+/// let result = execute_with_recovery(recovery.with_context(&call), |attempt| {
+///     keys.lock().unwrap().push(call.idempotency_key().to_owned());
+///     async move { if attempt.is_first() { Err("refused") } else { Ok(()) } }
+/// });
+/// result.await.unwrap();
+/// let keys = keys.into_inner().unwrap();
+/// assert_eq!(keys[0], keys[1]);
+/// # }
+/// ```
+pub struct CallContext<'p> {
+    operation: String,
+    destination: Option<String>,
+    correlation_id: Option<String>,
+    idempotency_key: String,
+    headers: BTreeMap<String, String>,
+    payload: Option<Box<dyn Fn() -> Payload + Send + Sync + 'p>>,
+    deadline: Option<Instant>,
+    redrive: bool,
+}
+
+impl<'p> CallContext<'p> {
+    /// A call that does `operation`, with a new idempotency key.
+    #[must_use]
+    pub fn new(operation: impl Into<String>) -> Self {
+        Self {
+            operation: operation.into(),
+            destination: None,
+            correlation_id: None,
+            idempotency_key: format!("{:032x}", Dice::Fresh.bits()),
+            headers: BTreeMap::new(),
+            payload: None,
+            deadline: None,
+            redrive: false,
+        }
+    }
+
+    /// To whom the call goes.
+    #[must_use]
+    pub fn destination(mut self, destination: impl Into<String>) -> Self {
+        self.destination = Some(destination.into());
+        self
+    }
+
+    /// What ties this call to others, in events and letters.
+    #[must_use]
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The key by which the server knows attempts of the same call. Default: 128 random bits in hexadecimal.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = key.into();
+        self
+    }
+
+    /// A header that a letter of this call keeps.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// What a letter of this call carries. Asked for only if the call is buried.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Fn() -> Payload + Send + Sync + 'p) -> Self {
+        self.payload = Some(Box::new(payload));
+        self
+    }
+
+    /// When the call must have ended. It shortens what the policies allow and never lengthens it. For calls
+    /// made on behalf of a caller who has a deadline.
+    #[must_use]
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+
+    /// The key by which the server knows attempts of the same call.
+    #[must_use]
+    pub fn idempotency_key(&self) -> &str {
+        &self.idempotency_key
+    }
+
+    /// The call that `letter` tells of, made again: same key, same ids. If it fails, its letter is told so,
+    /// and no second one is written.
+    pub(crate) fn redrive(letter: &DeadLetter) -> Self {
+        Self {
+            operation: letter.operation.clone(),
+            destination: letter.destination.clone(),
+            correlation_id: letter.correlation_id.clone(),
+            idempotency_key: letter.idempotency_key.clone().unwrap_or_default(),
+            headers: letter.headers.clone(),
+            payload: None,
+            deadline: None,
+            redrive: true,
+        }
+    }
+
+    pub(crate) fn is_redrive(&self) -> bool {
+        self.redrive
+    }
+
+    pub(crate) fn latest_end(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn info<'a>(&'a self, name: &'a str) -> CallInfo<'a> {
+        CallInfo {
+            name,
+            operation: Some(&self.operation),
+            destination: self.destination.as_deref(),
+            correlation_id: self.correlation_id.as_deref(),
+        }
+    }
+
+    /// A letter about this call that knows nothing yet of how it failed.
+    pub(crate) fn letter(&self) -> DeadLetter {
+        let mut letter = DeadLetter::new(&self.operation).idempotency_key(&self.idempotency_key);
+        letter.destination.clone_from(&self.destination);
+        letter.correlation_id.clone_from(&self.correlation_id);
+        letter.headers.clone_from(&self.headers);
+        letter.payload = self.payload.as_ref().map(|make| make());
+        letter
+    }
+}
+
+impl fmt::Debug for CallContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext")
+            .field("operation", &self.operation)
+            .field("destination", &self.destination)
+            .field("correlation_id", &self.correlation_id)
+            .field("idempotency_key", &self.idempotency_key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! The same call for operations that are lent something mutable: the other thin driver over the plan.
+
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::task::Poll;
+
+use super::attempt;
+use super::plan::{Begin, Next, Plan, Then, Wait};
+use super::policies::Policies;
+use crate::attempt::Attempt;
+use crate::error::{Reason, RecoveryError};
+use crate::time::{Instant, Now};
+use crate::timer::Timer;
+
+/// An operation that is lent `S` anew for each attempt: `async |state: &mut S, attempt: Attempt| …`, or an
+/// `async fn` of these two arguments. Annotate both arguments of a closure.
+///
+/// Implemented for all such closures whose future is `Send`; there is no need to implement it.
+#[diagnostic::on_unimplemented(
+    message = "this operation cannot be lent its state for each attempt",
+    note = "write it as `async |state: &mut S, attempt: Attempt| …` with both arguments annotated; it may capture nothing mutable besides the state, and its future must be `Send`"
+)]
+pub trait LendingOperation<S, T, E>: FnMut(S, Attempt) -> <Self as LendingOperation<S, T, E>>::Fut {
+    /// What it gives back for one attempt.
+    type Fut: Future<Output = Result<T, E>> + Send;
+}
+
+impl<F, S, Fut, T, E> LendingOperation<S, T, E> for F
+where
+    F: FnMut(S, Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>> + Send,
+{
+    type Fut = Fut;
+}
+
+/// Drives one call. An `async fn`, for the attempt borrows from a neighbour of itself, which no struct that
+/// we may write can hold.
+pub(crate) async fn drive_mut<'r, P, S, T, E, F>(
+    policies: P,
+    state: &mut S,
+    mut op: F,
+) -> Result<T, RecoveryError<E>>
+where
+    P: Policies<'r, E>,
+    E: 'r,
+    S: ?Sized,
+    F: for<'a> LendingOperation<&'a mut S, T, E>,
+{
+    let mut plan = Plan::new(policies);
+    let mut begin = plan.begin(&Now::unread());
+    let reason = loop {
+        begin = match begin {
+            Begin::Go(mut pass) => {
+                let ended = {
+                    let mut timer = pin!(Timer::idle());
+                    let mut attempt = pin!(op(&mut *state, plan.attempt()));
+                    poll_fn(|cx| attempt::poll(attempt.as_mut(), &mut pass, &mut plan, timer.as_mut(), cx))
+                        .await
+                };
+                let result = match ended {
+                    Ok(Ok(value)) => {
+                        plan.succeeded(pass);
+                        return Ok(value);
+                    }
+                    Ok(Err(error)) => Ok(error),
+                    Err(cut) => Err(cut),
+                };
+                match plan.failed(result, pass) {
+                    Next::Wait(wait) => Begin::Wait(wait),
+                    Next::Ask(hook, wait) => match hook.await {
+                        ControlFlow::Continue(()) => Begin::Wait(wait),
+                        ControlFlow::Break(()) => Begin::Refused(Reason::StoppedByHook),
+                    },
+                    Next::GiveUp(reason) => Begin::Refused(reason),
+                }
+            }
+            Begin::Queue(permit, slot) => match slot.await {
+                Ok(slot) => plan.got_slot(permit, slot, &Now::unread()),
+                Err(full) => Begin::Refused(Reason::BulkheadFull(full)),
+            },
+            Begin::Wait(Wait { until, then }) => wait(&mut plan, until, then).await,
+            Begin::Refused(reason) => break reason,
+        };
+    };
+    let (mut error, burial) = plan.give_up(reason);
+    if let Some(push) = burial {
+        plan.buried(push.await, &mut error);
+    }
+    Err(error)
+}
+
+async fn wait<'r, P, E>(plan: &mut Plan<'r, P, E>, until: Instant, then: Then) -> Begin<'r>
+where
+    P: Policies<'r, E>,
+    E: 'r,
+{
+    let mut shutdown = plan.shutdown();
+    let mut timer = pin!(Timer::idle());
+    let shut_down = poll_fn(|cx| {
+        if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(true);
+        }
+        timer.as_mut().poll_until(until, cx).map(|()| false)
+    })
+    .await;
+    if shut_down { Begin::Refused(Reason::ShutDown) } else { plan.waited(then) }
+}

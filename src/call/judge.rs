@@ -1,0 +1,68 @@
+//! What is said of values: a call may end well and still not have what it wants.
+
+use crate::classification::Classification;
+use crate::classify::{ErrorClassifier, Transient};
+
+/// Says of a value why it is not good enough yet, if it is not.
+pub(crate) trait Judge<T> {
+    fn judge(&self, _value: &T) -> Option<Classification> {
+        None
+    }
+}
+
+/// Every value is good.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyValue;
+
+impl<T> Judge<T> for AnyValue {}
+impl<T> Judge<T> for Transient {}
+
+/// Errors for which the closure says `true` are transient, the others permanent.
+#[derive(Clone, Copy, Debug)]
+pub struct When<W>(pub(crate) W);
+
+impl<T, W> Judge<T> for When<W> {}
+
+impl<E, W: Fn(&E) -> bool> ErrorClassifier<E> for When<W> {
+    fn classify(&self, error: &E) -> Classification {
+        let answer = Classification::of(crate::classification::Category::Unknown);
+        if (self.0)(error) { answer } else { answer.stop() }
+    }
+}
+
+/// A classifier that was lent.
+#[derive(Clone, Copy)]
+pub struct Lent<'c, E>(pub(crate) &'c (dyn ErrorClassifier<E> + Send + Sync));
+
+impl<T, E> Judge<T> for Lent<'_, E> {}
+
+impl<E> ErrorClassifier<E> for Lent<'_, E> {
+    fn classify(&self, error: &E) -> Classification {
+        self.0.classify(error)
+    }
+}
+
+impl<E> std::fmt::Debug for Lent<'_, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lent").finish_non_exhaustive()
+    }
+}
+
+/// What `inner` says of errors, and the closure of values.
+#[derive(Clone, Copy, Debug)]
+pub struct Judging<C, J> {
+    pub(crate) inner: C,
+    pub(crate) judge: J,
+}
+
+impl<T, C, J: Fn(&T) -> Option<Classification>> Judge<T> for Judging<C, J> {
+    fn judge(&self, value: &T) -> Option<Classification> {
+        (self.judge)(value)
+    }
+}
+
+impl<E, C: ErrorClassifier<E>, J> ErrorClassifier<E> for Judging<C, J> {
+    fn classify(&self, error: &E) -> Classification {
+        self.inner.classify(error)
+    }
+}

@@ -1,0 +1,64 @@
+//! What the plan asks of whoever set a call up.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::bury::Graveyard;
+use super::hooks::FailedAttempt;
+use crate::bulkhead::Bulkhead;
+use crate::circuit_breaker::CircuitBreaker;
+use crate::classification::Classification;
+use crate::cooldown::Cooldown;
+use crate::error::RecoveryError;
+use crate::event::{CallInfo, Observers};
+use crate::retry::RetryRules;
+use crate::shutdown::Shutdown;
+use crate::time::Instant;
+
+/// The limits of one call in time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// For one attempt.
+    pub(crate) attempt: Option<Duration>,
+    /// For the whole call, from when it first had to wait.
+    pub(crate) call: Option<Duration>,
+    /// When the call must have ended, whatever else is said.
+    pub(crate) until: Option<Instant>,
+}
+
+/// The policies of one call. What is not overridden does not exist for the call, and the compiler leaves it
+/// out: a bare `retry` pays for no breaker.
+pub(crate) trait Policies<'r, E: 'r> {
+    /// Who calls, in errors.
+    fn name(&self) -> Arc<str>;
+    fn info(&self) -> CallInfo<'_>;
+    fn rules(&self) -> &RetryRules;
+    fn limits(&self) -> Limits;
+    fn classify(&self, error: &E) -> Classification;
+
+    fn breaker(&self) -> Option<&'r CircuitBreaker> {
+        None
+    }
+    fn bulkhead(&self) -> Option<&'r Bulkhead> {
+        None
+    }
+    fn cooldown(&self) -> Option<&'r Cooldown> {
+        None
+    }
+    fn shutdown(&self) -> Option<&'r Shutdown> {
+        None
+    }
+    fn observers(&self) -> Option<&Observers> {
+        None
+    }
+    fn graveyard(&self) -> Option<Graveyard<'r, E>> {
+        None
+    }
+    fn before_retry(&mut self, _failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'r, ControlFlow<()>>> {
+        None
+    }
+    fn gave_up(&mut self, _error: &RecoveryError<E>) {}
+}

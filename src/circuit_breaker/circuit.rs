@@ -1,0 +1,408 @@
+//! The state machine of one circuit. Pure: it is told the time and the outcome, and answers what changed.
+
+use std::time::Duration;
+
+use super::group::Membership;
+use super::half_open::Probing;
+use super::rules::{Abandoned, Ramp, Rules};
+use crate::classification::Outcome;
+use crate::event::Trip;
+use crate::time::{Instant, later};
+use crate::window::{CountWindow, Mark, Tally, TimeWindow};
+
+/// What a breaker does with its state machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// Follows it. The default.
+    #[default]
+    Automatic,
+    /// Rejects every call until somebody says otherwise.
+    ForcedOpen,
+    /// Admits every call and counts the results, but never opens.
+    ForcedClosed,
+    /// Admits every call and counts nothing.
+    Disabled,
+    /// Admits every call, follows the results as if it did not, and reports when it would have opened.
+    ObserveOnly,
+}
+
+/// Where the circuit stands.
+#[derive(Debug)]
+pub(super) enum State {
+    Closed { since: Instant, ramp: Option<Ramping> },
+    Open { until: Option<Instant> },
+    HalfOpen(Probing),
+}
+
+/// Coming back to full traffic.
+#[derive(Debug)]
+pub(super) struct Ramping {
+    ramp: Ramp,
+    /// What the callers so far have left over of their shares; a whole one admits the next.
+    credit: f64,
+}
+
+/// What a step of the machine changed, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    Opened { trip: Trip, open_for: Duration },
+    WouldOpen { trip: Trip },
+    HeldClosed { trip: Trip },
+    HalfOpened,
+    Closed,
+}
+
+/// How a caller comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Its result counts.
+    Voter,
+    /// Its result decides whether the circuit closes; the number names its place.
+    Probe(u64),
+    /// It passes, and its result is nobody's business.
+    Passenger,
+    /// It does not come in. `None`: nobody knows when it would.
+    Turned { until: Option<Instant> },
+}
+
+/// How one attempt ended, as the machine needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    pub(super) generation: u64,
+    pub(super) probe: Option<u64>,
+    pub(super) outcome: Outcome,
+    pub(super) slow: bool,
+    pub(super) hint: Option<Duration>,
+}
+
+/// The counting that every call touches; kept apart from the circuit so that a success needs no lock.
+#[derive(Debug)]
+pub(super) struct Counts {
+    pub(super) calls: Option<CountWindow>,
+    pub(super) time: Option<TimeWindow>,
+    pub(super) failures_in_a_row: std::sync::atomic::AtomicU32,
+    pub(super) abandoned_in_a_row: std::sync::atomic::AtomicU32,
+}
+
+#[derive(Debug)]
+pub(super) struct Circuit {
+    pub(super) state: State,
+    pub(super) control: Control,
+    /// How many isolation handles are held.
+    pub(super) isolated: u32,
+    /// Counted up at each change of state. What was admitted in an earlier one does not vote.
+    pub(super) generation: u64,
+    /// How many times it has opened without staying closed in between.
+    pub(super) openings: u32,
+    pub(super) last_trip: Option<Trip>,
+    previous_open_time: Option<Duration>,
+    membership: Option<Membership>,
+}
+
+impl Circuit {
+    pub(super) fn new(state: State, openings: u32, membership: Option<Membership>) -> Self {
+        Self {
+            state,
+            control: Control::Automatic,
+            isolated: 0,
+            generation: 0,
+            openings,
+            last_trip: None,
+            previous_open_time: None,
+            membership,
+        }
+    }
+
+    /// Whether every caller may come in without asking: the state that the fast path knows.
+    pub(super) fn is_plainly_closed(&self) -> bool {
+        self.isolated == 0
+            && matches!(self.state, State::Closed { ramp: None, .. })
+            && matches!(self.control, Control::Automatic | Control::ForcedClosed | Control::ObserveOnly)
+    }
+
+    /// Asks to come in.
+    pub(super) fn enter(&mut self, rules: &Rules, now: Instant) -> (Entry, Option<Change>) {
+        match self.control {
+            _ if self.isolated > 0 => return (Entry::Turned { until: None }, None),
+            Control::ForcedOpen => return (Entry::Turned { until: None }, None),
+            Control::Disabled => return (Entry::Passenger, None),
+            Control::ForcedClosed => return (Entry::Voter, None),
+            Control::Automatic | Control::ObserveOnly => {}
+        }
+        let (entry, change) = self.enter_by_state(rules, now);
+        match entry {
+            // A circuit that only observes turns nobody away.
+            Entry::Turned { .. } if self.control == Control::ObserveOnly => (Entry::Passenger, change),
+            entry => (entry, change),
+        }
+    }
+
+    fn enter_by_state(&mut self, rules: &Rules, now: Instant) -> (Entry, Option<Change>) {
+        match &mut self.state {
+            State::Closed { ramp: None, .. } => (Entry::Voter, None),
+
+            // ## Closed, coming back => Closed, once the ramp is over.
+            State::Closed { since, ramp } => {
+                let gone = now.saturating_duration_since(*since);
+                if ramp.as_ref().is_none_or(|ramping| gone >= ramping.ramp.over) {
+                    *ramp = None;
+                    return (Entry::Voter, None);
+                }
+                let admitted = ramp.as_mut().is_some_and(|ramping| ramping.admit(gone));
+                let entry = if admitted { Entry::Voter } else { Entry::Turned { until: Some(now) } };
+                (entry, None)
+            }
+
+            // ## Open => HalfOpen, when the open time is over and somebody asks. At the very moment counts.
+            State::Open { until: Some(until) } if now >= *until => {
+                let mut probing = Probing::new(rules.half_open);
+                let entry = probing.enter(now);
+                self.change_to(State::HalfOpen(probing));
+                (entry, Some(Change::HalfOpened))
+            }
+            State::Open { until } => (Entry::Turned { until: *until }, None),
+
+            State::HalfOpen(probing) => (probing.enter(now), None),
+        }
+    }
+
+    /// Takes in how an attempt ended that did not end as a plain success.
+    pub(super) fn settle(
+        &mut self,
+        report: Report,
+        rules: &Rules,
+        counts: &Counts,
+        now: Instant,
+    ) -> Option<Change> {
+        if report.generation != self.generation || self.control == Control::Disabled {
+            return None; // it was admitted in another state: it has no say in this one
+        }
+        match &mut self.state {
+            State::Closed { .. } => {
+                let judged = counts.record(report.outcome, report.slow, rules, now);
+                let trip = if judged { counts.trip(rules, now) } else { None };
+                self.trip(trip?, report.hint, rules, counts, now)
+            }
+
+            // ## HalfOpen => Closed | Open, when the probes have decided.
+            State::HalfOpen(probing) => {
+                let failed_by_time = report.slow && rules.slow.is_some();
+                match probing.settle(report.probe, report.outcome, failed_by_time, rules)? {
+                    Ok(()) => Some(self.close(rules, counts, now)),
+                    Err(trip) => self.trip(trip, report.hint, rules, counts, now),
+                }
+            }
+
+            // Nobody is admitted while it is open, so no report can carry this generation.
+            State::Open { .. } => None,
+        }
+    }
+
+    /// ## Closed | HalfOpen => Open, unless the control or the group forbids it.
+    fn trip(
+        &mut self,
+        trip: Trip,
+        hint: Option<Duration>,
+        rules: &Rules,
+        counts: &Counts,
+        now: Instant,
+    ) -> Option<Change> {
+        if self.control == Control::ForcedClosed {
+            return None;
+        }
+        if self.membership.as_mut().is_some_and(|membership| !membership.try_open()) {
+            // What tripped it is forgotten, or every further failure would trip it again.
+            counts.reset();
+            return Some(Change::HeldClosed { trip });
+        }
+        let open_for = self.open_time(hint, rules, now);
+        self.last_trip = Some(trip);
+        self.change_to(State::Open { until: later(now, open_for) });
+        Some(match self.control {
+            Control::ObserveOnly => Change::WouldOpen { trip },
+            _ => Change::Opened { trip, open_for },
+        })
+    }
+
+    /// How long to stay open: longer each time, at least as long as the server asked for, as far as it is
+    /// believed.
+    fn open_time(&mut self, hint: Option<Duration>, rules: &Rules, now: Instant) -> Duration {
+        if let State::Closed { since, .. } = &self.state
+            && now.saturating_duration_since(*since) >= rules.reset_after
+        {
+            self.openings = 0;
+            self.previous_open_time = None;
+        }
+        self.openings = self.openings.saturating_add(1);
+        let own = rules.open_for.delay(self.openings, self.previous_open_time, rules.dice.draw());
+        self.previous_open_time = Some(own);
+        own.max(hint.unwrap_or_default().min(rules.max_hint))
+    }
+
+    fn close(&mut self, rules: &Rules, counts: &Counts, now: Instant) -> Change {
+        counts.reset();
+        let ramp = rules.ramp.map(|ramp| Ramping { ramp, credit: 0.0 });
+        self.change_to(State::Closed { since: now, ramp });
+        if let Some(membership) = &mut self.membership {
+            membership.closed();
+        }
+        Change::Closed
+    }
+
+    fn change_to(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+
+    /// Takes another control. What was admitted under the old one no longer votes, so probes under way
+    /// give their places back now.
+    pub(super) fn take_control(&mut self, control: Control, rules: &Rules) {
+        if self.control != control {
+            self.control = control;
+            self.generation += 1;
+            if let State::HalfOpen(probing) = &mut self.state {
+                *probing = Probing::new(rules.half_open);
+            }
+        }
+    }
+
+    /// Back to a closed circuit that knows nothing, with full traffic.
+    pub(super) fn reset(&mut self, counts: &Counts, now: Instant) -> Option<Change> {
+        let was_closed = matches!(self.state, State::Closed { .. });
+        counts.reset();
+        self.openings = 0;
+        self.previous_open_time = None;
+        self.control = Control::Automatic;
+        self.change_to(State::Closed { since: now, ramp: None });
+        if let Some(membership) = &mut self.membership {
+            membership.closed();
+        }
+        (!was_closed).then_some(Change::Closed)
+    }
+}
+
+impl Ramping {
+    /// Admits the share of callers that this moment of the ramp allows, spread evenly among them.
+    fn admit(&mut self, gone: Duration) -> bool {
+        let progress = gone.as_secs_f64() / self.ramp.over.as_secs_f64();
+        self.credit += self.ramp.start + (1.0 - self.ramp.start) * progress.clamp(0.0, 1.0);
+        let admitted = self.credit >= 1.0;
+        if admitted {
+            self.credit -= 1.0;
+        }
+        admitted
+    }
+}
+
+impl Counts {
+    pub(super) fn new(rules: &Rules, origin: Instant) -> Self {
+        let rated = rules.failure_rate.is_some()
+            || rules.slow.is_some()
+            || matches!(rules.abandoned, Abandoned::Rate(_));
+        Self {
+            calls: rules.window.calls.filter(|_| rated).map(CountWindow::new),
+            time: rules.window.time.filter(|_| rated).map(|span| TimeWindow::new(span, origin)),
+            failures_in_a_row: 0.into(),
+            abandoned_in_a_row: 0.into(),
+        }
+    }
+
+    /// Counts one result. Whether the rules are to be judged after it.
+    fn record(&self, outcome: Outcome, slow: bool, rules: &Rules, now: Instant) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        let slow = slow && rules.slow.is_some();
+        let mut mark = Mark { failed: false, slow, abandoned: false };
+        match outcome {
+            Outcome::Ignored => return false,
+            Outcome::Success => {
+                self.failures_in_a_row.store(0, Relaxed);
+                self.abandoned_in_a_row.store(0, Relaxed);
+            }
+            Outcome::Failure => {
+                mark.failed = true;
+                self.abandoned_in_a_row.store(0, Relaxed);
+            }
+            Outcome::Abandoned => match rules.abandoned {
+                Abandoned::Ignore if slow => {}
+                Abandoned::Ignore => return false,
+                Abandoned::AllAbandoned => {
+                    // The circuit's lock is held: nobody else counts up.
+                    let run = self.abandoned_in_a_row.load(Relaxed);
+                    self.abandoned_in_a_row.store(run.saturating_add(1), Relaxed);
+                    if !slow {
+                        return true;
+                    }
+                }
+                Abandoned::Rate(_) => mark.abandoned = true,
+                Abandoned::AsFailure => mark.failed = true,
+            },
+        }
+        if mark.failed {
+            let run = self.failures_in_a_row.load(Relaxed);
+            self.failures_in_a_row.store(run.saturating_add(1), Relaxed);
+        }
+        if let Some(window) = &self.calls {
+            if mark == Mark::default() { window.success() } else { window.record(mark) }
+        }
+        if let Some(window) = &self.time {
+            if mark == Mark::default() { window.success(now) } else { window.record(mark, now) }
+        }
+        mark != Mark::default() || rules.judge_successes
+    }
+
+    /// The first rule that the counts break, if any.
+    fn trip(&self, rules: &Rules, now: Instant) -> Option<Trip> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let failures = self.failures_in_a_row.load(Relaxed);
+        if rules.consecutive.is_some_and(|most| failures >= most) {
+            return Some(Trip::ConsecutiveFailures { failures: failures.into() });
+        }
+        let abandoned = self.abandoned_in_a_row.load(Relaxed);
+        if rules.abandoned == Abandoned::AllAbandoned && abandoned >= rules.minimum_calls {
+            let abandoned = abandoned.into();
+            return Some(Trip::Abandoned { abandoned, calls: abandoned });
+        }
+        self.tallies(now).into_iter().flatten().find_map(|tally| rules.broken_by(&tally))
+    }
+
+    pub(super) fn tallies(&self, now: Instant) -> [Option<Tally>; 2] {
+        [self.calls.as_ref().map(CountWindow::tally), self.time.as_ref().map(|window| window.tally(now))]
+    }
+
+    pub(super) fn reset(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.failures_in_a_row.store(0, Relaxed);
+        self.abandoned_in_a_row.store(0, Relaxed);
+        if let Some(window) = &self.calls {
+            window.reset();
+        }
+        if let Some(window) = &self.time {
+            window.reset();
+        }
+    }
+}
+
+impl Rules {
+    /// The first rate that reaches its threshold in a window that holds enough calls.
+    fn broken_by(&self, tally: &Tally) -> Option<Trip> {
+        if tally.calls < self.minimum_calls.into() {
+            return None;
+        }
+        let calls = tally.calls;
+        let rate = tally.share(tally.failed);
+        if self.failure_rate.is_some_and(|threshold| rate >= threshold) {
+            return Some(Trip::FailureRate { rate, calls });
+        }
+        let rate = tally.share(tally.slow);
+        if self.slow.is_some_and(|(_, threshold)| rate >= threshold) {
+            return Some(Trip::SlowCallRate { rate, calls });
+        }
+        match self.abandoned {
+            Abandoned::Rate(threshold) if tally.share(tally.abandoned) >= threshold => {
+                Some(Trip::Abandoned { abandoned: tally.abandoned, calls })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Leave to make one call.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Core;
+use super::circuit::Report;
+use crate::classification::Outcome;
+use crate::time::{Instant, Now};
+
+/// Leave to make one call through a [`CircuitBreaker`](super::CircuitBreaker). Dropped unsettled, the call
+/// counts as abandoned, and a probe's place is free again at once.
+///
+/// ```
+/// use recoup::{CircuitBreaker, Outcome};
+/// let breaker = CircuitBreaker::builder("db").build()?;
+/// if let Ok(permit) = breaker.admit() {
+///     let answered = true; // the call
+///     permit.settle(if answered { Outcome::Success } else { Outcome::Failure });
+/// }
+/// assert_eq!(breaker.snapshot().calls, 1);
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+#[must_use = "a permit dropped at once counts as an abandoned call"]
+pub struct Permit<'b> {
+    /// None for a passenger, whose result is nobody's business.
+    core: Option<&'b Core>,
+    generation: u64,
+    probe: Option<u64>,
+    started: Option<Instant>,
+    /// What a drop would report.
+    outcome: Outcome,
+}
+
+impl<'b> Permit<'b> {
+    pub(super) fn voter(core: &'b Core, generation: u64, started: Option<Instant>) -> Self {
+        Self { core: Some(core), generation, probe: None, started, outcome: Outcome::Ignored }
+    }
+
+    pub(super) fn probe(core: &'b Core, generation: u64, number: u64, started: Instant) -> Self {
+        let started = Some(started);
+        Self { core: Some(core), generation, probe: Some(number), started, outcome: Outcome::Ignored }
+    }
+
+    pub(super) fn passenger() -> Self {
+        Self { core: None, generation: 0, probe: None, started: None, outcome: Outcome::Ignored }
+    }
+
+    /// Tells the circuit how the call ended.
+    pub fn settle(self, outcome: Outcome) {
+        self.settle_at(outcome, None, &Now::unread());
+    }
+
+    /// Tells the circuit how the call ended, and for how long the server asked to be left alone. If this
+    /// opens the circuit, it stays open at least that long, as far as
+    /// [`max_hint`](super::CircuitBreakerBuilder::max_hint) allows.
+    pub fn settle_with_hint(self, outcome: Outcome, hint: Duration) {
+        self.settle_at(outcome, Some(hint), &Now::unread());
+    }
+
+    pub(crate) fn settle_at(mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
+        if let Some(core) = self.core.take() {
+            self.report(core, outcome, hint, now);
+        }
+    }
+
+    /// What a drop reports from now on.
+    pub(crate) fn assume(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// Whether the circuit is still in the state that admitted this permit.
+    pub(crate) fn is_current(&self) -> bool {
+        self.core.is_none_or(|core| {
+            core.word.load(std::sync::atomic::Ordering::Acquire) >> super::way::BITS == self.generation
+        })
+    }
+
+    fn report(&self, core: &Core, outcome: Outcome, hint: Option<Duration>, now: &Now) {
+        let slow = core.rules.slow.is_some_and(|(limit, _)| {
+            self.started.is_some_and(|started| now.get().saturating_duration_since(started) > limit)
+        });
+        let probe = self.probe;
+        if probe.is_none() {
+            match outcome {
+                Outcome::Ignored => return,
+                Outcome::Success if core.settle_success(self.generation, slow, now) => return,
+                _ => {}
+            }
+        }
+        core.settle(Report { generation: self.generation, probe, outcome, slow, hint }, now.get());
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.take() {
+            self.report(core, self.outcome, None, &Now::unread());
+        }
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("generation", &self.generation)
+            .field("probe", &self.probe)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,409 @@
+//! When a circuit opens, for how long, and what it takes to close it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CircuitBreaker;
+use super::group::BreakerGroup;
+use super::snapshot::CircuitSnapshot;
+use crate::backoff::{Backoff, Jitter};
+use crate::event::{Observer, Observers};
+use crate::random::Dice;
+use crate::setting::{Check, SettingError};
+use crate::window::Window;
+
+const CHECK: Check = Check("circuit breaker");
+
+/// What calls that were dropped before they ended mean to the breaker.
+///
+/// A future that an outer time limit drops again and again leaves no result, so a breaker that only counts
+/// results never learns that the dependency hangs. But a user who closes a browser tab drops a future too,
+/// and says nothing of the dependency.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Abandoned {
+    /// Says nothing, ever. A dependency that hangs behind an outer time limit is then never found out.
+    Ignore,
+    /// Opens the circuit when as many calls as [`minimum_calls`](CircuitBreakerBuilder::minimum_calls) in a
+    /// row were all abandoned. The default.
+    #[default]
+    AllAbandoned,
+    /// Opens the circuit when at least this share of the window was abandoned, above 0.0 and at most 1.0.
+    Rate(f64),
+    /// Each abandoned call is a failure.
+    AsFailure,
+}
+
+/// How a half-open circuit finds out whether the dependency is back.
+///
+/// Exactly [`probes`](Self::probes) calls are let through. The circuit closes as soon as enough of them have
+/// succeeded, and opens again as soon as that has become impossible. A probe that is dropped or says nothing
+/// of the dependency gives its place back; one that runs longer than its [`lease`](Self::lease) loses its
+/// place to the next caller, though its result still counts if it comes while the circuit is half-open.
+///
+/// ```
+/// use std::time::Duration;
+/// use recoup::{CircuitBreaker, HalfOpen};
+/// let careful = HalfOpen::probes(10).failure_rate(0.2).lease(Duration::from_secs(5));
+/// assert!(CircuitBreaker::builder("db").half_open(careful).build().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HalfOpen {
+    pub(super) probes: u32,
+    pub(super) successes: Option<u32>,
+    pub(super) failure_rate: f64,
+    pub(super) lease: Duration,
+}
+
+impl HalfOpen {
+    /// Lets so many probes through.
+    #[must_use]
+    pub const fn probes(probes: u32) -> Self {
+        Self { probes, successes: None, failure_rate: 0.0, lease: Duration::from_secs(30) }
+    }
+
+    /// How many probes must succeed. Default: all but those that [`failure_rate`](Self::failure_rate)
+    /// allows to fail.
+    #[must_use]
+    pub const fn successes(mut self, successes: u32) -> Self {
+        self.successes = Some(successes);
+        self
+    }
+
+    /// The share of the probes that may fail, from 0.0 to below 1.0. Default: 0.0.
+    #[must_use]
+    pub const fn failure_rate(mut self, share: f64) -> Self {
+        self.failure_rate = share;
+        self
+    }
+
+    /// How long a probe holds its place at most. Default: 30 s.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How many probes may fail.
+    pub(super) fn allowed_failures(&self) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the share is from 0 to 1, so the product is from 0 to `probes`"
+        )]
+        let by_rate = (f64::from(self.probes) * self.failure_rate) as u32;
+        match self.successes {
+            // Asked for by number alone: whatever still leaves room for that number.
+            Some(needed) if self.failure_rate == 0.0 => self.probes.saturating_sub(needed),
+            _ => by_rate,
+        }
+    }
+
+    /// How many probes must succeed.
+    pub(super) fn needed_successes(&self) -> u32 {
+        self.successes.unwrap_or(self.probes - self.allowed_failures())
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        CHECK.at_least_one("half_open.probes", self.probes)?;
+        if !(self.failure_rate >= 0.0 && self.failure_rate < 1.0) {
+            return Err(CHECK.refuse(
+                "half_open.failure_rate",
+                self.failure_rate,
+                "at least 0.0 and below 1.0",
+            ));
+        }
+        if let Some(needed) = self.successes
+            && !(1..=self.probes).contains(&needed)
+        {
+            return Err(CHECK.refuse(
+                "half_open.successes",
+                needed,
+                "at least 1 and at most the number of probes",
+            ));
+        }
+        CHECK.longer_than_zero("half_open.lease", self.lease)
+    }
+}
+
+impl Default for HalfOpen {
+    fn default() -> Self {
+        Self::probes(3).successes(2)
+    }
+}
+
+/// How a closed circuit comes back to full traffic: from a share of it, rising evenly over a while.
+///
+/// Callers beyond the share are rejected as by an open circuit. Results count as ever, so a dependency that
+/// falls over again while it warms up opens the circuit again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ramp {
+    pub(super) start: f64,
+    pub(super) over: Duration,
+}
+
+impl Ramp {
+    /// Starts with `start` of the traffic (above 0.0, at most 1.0) and reaches all of it after `over`.
+    #[must_use]
+    pub const fn new(start: f64, over: Duration) -> Self {
+        Self { start, over }
+    }
+}
+
+/// The settings of a circuit, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) window: Window,
+    pub(super) failure_rate: Option<f64>,
+    pub(super) slow: Option<(Duration, f64)>,
+    pub(super) consecutive: Option<u32>,
+    pub(super) minimum_calls: u32,
+    pub(super) judge_successes: bool,
+    pub(super) abandoned: Abandoned,
+    pub(super) open_for: Backoff,
+    pub(super) max_hint: Duration,
+    pub(super) reset_after: Duration,
+    pub(super) half_open: HalfOpen,
+    pub(super) ramp: Option<Ramp>,
+    pub(super) dice: Dice,
+}
+
+impl Rules {
+    /// Whether the circuit must know the time of each call, not only of those that fail.
+    pub(super) fn times_every_call(&self) -> bool {
+        self.slow.is_some() || self.window.time.is_some()
+    }
+}
+
+/// Builds a [`CircuitBreaker`].
+///
+/// ```
+/// use std::time::Duration;
+/// use recoup::{Backoff, CircuitBreaker, Window};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .window(Window::last(Duration::from_secs(10)))
+///     .failure_rate(0.5)
+///     .minimum_calls(20)
+///     .consecutive_failures(5)
+///     .open_for(Backoff::exponential(Duration::from_secs(1)).max_delay(Duration::from_secs(60)))
+///     .build()?;
+/// assert!(breaker.admit().is_ok());
+///
+/// let error = CircuitBreaker::builder("payments").failure_rate(60.0).build().unwrap_err();
+/// assert_eq!(error.setting, "failure_rate");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CircuitBreakerBuilder {
+    pub(super) name: Arc<str>,
+    pub(super) rules: Rules,
+    pub(super) observers: Vec<Arc<dyn Observer>>,
+    pub(super) group: Option<BreakerGroup>,
+    pub(super) restored: Option<CircuitSnapshot>,
+}
+
+impl CircuitBreakerBuilder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        let rules = Rules {
+            window: Window::last_calls(100),
+            failure_rate: Some(0.5),
+            slow: None,
+            consecutive: None,
+            minimum_calls: 20,
+            judge_successes: false,
+            abandoned: Abandoned::default(),
+            open_for: Backoff::exponential(Duration::from_secs(1))
+                .max_delay(Duration::from_secs(30))
+                .jitter(Jitter::Proportional(0.2)),
+            max_hint: Duration::from_secs(300),
+            reset_after: Duration::from_secs(60),
+            half_open: HalfOpen::default(),
+            ramp: Some(Ramp::new(0.2, Duration::from_secs(1))),
+            dice: Dice::default(),
+        };
+        Self { name, rules, observers: Vec::new(), group: None, restored: None }
+    }
+
+    /// The calls over which rates are taken. Default: the last 100 calls.
+    pub fn window(mut self, window: Window) -> Self {
+        self.rules.window = window;
+        self
+    }
+
+    /// Opens when at least this share of the window failed, above 0.0 and at most 1.0. Default: 0.5.
+    pub fn failure_rate(mut self, share: f64) -> Self {
+        self.rules.failure_rate = Some(share);
+        self
+    }
+
+    /// Does not look at the failure rate; another rule must be set.
+    pub fn no_failure_rate(mut self) -> Self {
+        self.rules.failure_rate = None;
+        self
+    }
+
+    /// Opens when at least `share` of the window took longer than `limit`, whatever the result; an abandoned
+    /// call took as long as it lived. In a half-open circuit a slow probe is a failed one. Default: off.
+    pub fn slow_calls(mut self, limit: Duration, share: f64) -> Self {
+        self.rules.slow = Some((limit, share));
+        self
+    }
+
+    /// Opens when so many calls in a row failed, however long that took. Default: off.
+    pub fn consecutive_failures(mut self, failures: u32) -> Self {
+        self.rules.consecutive = Some(failures);
+        self
+    }
+
+    /// How many calls a window must hold before its rates are judged. Default: 20, of which ten must fail:
+    /// a dependency that fails one call in ten does so by chance once in 100,000 windows.
+    pub fn minimum_calls(mut self, calls: u32) -> Self {
+        self.rules.minimum_calls = calls;
+        self
+    }
+
+    /// Judges the rates after successes too, so that the success that completes
+    /// [`minimum_calls`](Self::minimum_calls) may open the circuit. Default: only what counts against the
+    /// dependency is judged, and a success costs no more than a count.
+    pub fn judge_successes(mut self) -> Self {
+        self.rules.judge_successes = true;
+        self
+    }
+
+    /// What calls that were dropped before they ended mean. Default: [`Abandoned::AllAbandoned`].
+    pub fn abandoned(mut self, meaning: Abandoned) -> Self {
+        self.rules.abandoned = meaning;
+        self
+    }
+
+    /// How long the circuit stays open: a `Duration`, or a [`Backoff`] that grows with each time that it
+    /// opens again before it has been closed for [`reset_after`](Self::reset_after). The last call wins.
+    /// Default: 1 s, doubling up to 30 s, up to a fifth shorter by chance so that a fleet does not probe as
+    /// one.
+    pub fn open_for(mut self, time: impl Into<Backoff>) -> Self {
+        self.rules.open_for = time.into();
+        self
+    }
+
+    /// The longest hint of a server (`Retry-After`) that is believed. A failure that opens the circuit with
+    /// a hint up to this keeps it open at least that long; a longer hint counts as this. Zero ignores hints.
+    /// Default: 5 min.
+    pub fn max_hint(mut self, longest: Duration) -> Self {
+        self.rules.max_hint = longest;
+        self
+    }
+
+    /// After how long closed an opening counts as the first again. Default: 1 min.
+    pub fn reset_after(mut self, closed: Duration) -> Self {
+        self.rules.reset_after = closed;
+        self
+    }
+
+    /// How the circuit finds out whether the dependency is back. Default: 3 probes,
+    /// of which 2 must succeed: one unlucky probe does not cost another break.
+    pub fn half_open(mut self, half_open: HalfOpen) -> Self {
+        self.rules.half_open = half_open;
+        self
+    }
+
+    /// How the closed circuit comes back to full traffic. Default: from a fifth of it within one second.
+    pub fn ramp(mut self, ramp: Ramp) -> Self {
+        self.rules.ramp = Some(ramp);
+        self
+    }
+
+    /// Full traffic as soon as the circuit closes.
+    pub fn no_ramp(mut self) -> Self {
+        self.rules.ramp = None;
+        self
+    }
+
+    /// The seed of the jitter in [`open_for`](Self::open_for). Default: fresh randomness.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.rules.dice = Dice::seeded(seed);
+        self
+    }
+
+    /// Somebody who watches. May be called more than once.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// The group whose members may not all open at once. Default: none.
+    pub fn group(mut self, group: &BreakerGroup) -> Self {
+        self.group = Some(group.clone());
+        self
+    }
+
+    /// Starts as `snapshot` says: open for as long as it had left, or closed. What was half-open starts open
+    /// with no time left, so the next call is a probe. For processes that come and go.
+    pub fn restore(mut self, snapshot: &CircuitSnapshot) -> Self {
+        self.restored = Some(snapshot.clone());
+        self
+    }
+
+    /// Checks the settings and makes the breaker.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`], naming the first setting that cannot work.
+    pub fn build(self) -> Result<CircuitBreaker, SettingError> {
+        self.check()?;
+        let observers = Observers::default();
+        for observer in &self.observers {
+            observers.add(Arc::clone(observer));
+        }
+        Ok(CircuitBreaker::from_parts(self.name, self.rules, observers, self.group, self.restored))
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let rules = &self.rules;
+        rules.window.check(CHECK)?;
+        if let Some(share) = rules.failure_rate {
+            CHECK.share("failure_rate", share)?;
+        }
+        if let Some((limit, share)) = rules.slow {
+            CHECK.longer_than_zero("slow_calls", limit)?;
+            CHECK.share("slow_calls", share)?;
+        }
+        if let Some(failures) = rules.consecutive {
+            CHECK.at_least_one("consecutive_failures", failures)?;
+        }
+        if rules.failure_rate.is_none() && rules.slow.is_none() && rules.consecutive.is_none() {
+            return Err(CHECK.refuse("failure_rate", "off", "on, unless another rule is set"));
+        }
+        CHECK.at_least_one("minimum_calls", rules.minimum_calls)?;
+        if let Some(calls) = rules.window.calls
+            && calls < rules.minimum_calls
+            && rules.window.time.is_none()
+        {
+            return Err(CHECK.refuse("minimum_calls", rules.minimum_calls, "at most the window's calls"));
+        }
+        if let Abandoned::Rate(share) = rules.abandoned {
+            CHECK.share("abandoned", share)?;
+        }
+        rules.open_for.check(CHECK)?;
+        rules.half_open.check()?;
+        if let Some(ramp) = rules.ramp {
+            CHECK.share("ramp", ramp.start)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for CircuitBreakerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CircuitBreakerBuilder").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl TryFrom<CircuitBreakerBuilder> for CircuitBreaker {
+    type Error = SettingError;
+
+    fn try_from(builder: CircuitBreakerBuilder) -> Result<Self, SettingError> {
+        builder.build()
+    }
+}

@@ -1,0 +1,141 @@
+//! What a breaker looks like from outside.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::CircuitBreaker;
+use super::circuit::{Control, State};
+use crate::event::Trip;
+use crate::time::{self, Instant, later};
+use crate::window::Tally;
+
+/// The state of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// Calls are let through.
+    Closed,
+    /// Calls are rejected.
+    Open,
+    /// A few calls are let through to probe, or would be if they came now.
+    HalfOpen,
+}
+
+/// A breaker at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CircuitSnapshot {
+    /// The breaker's name.
+    pub name: Arc<str>,
+    /// Where the state machine stands.
+    pub state: CircuitState,
+    /// What is done with it.
+    pub control: Control,
+    /// How many isolation handles are held; the circuit rejects while there is one.
+    pub isolated: u32,
+    /// Counted up at each change of state.
+    pub generation: u64,
+    /// The calls in the window: of two windows, in the one of calls.
+    pub calls: u64,
+    /// How many of them failed.
+    pub failures: u64,
+    /// How many of them were slow.
+    pub slow_calls: u64,
+    /// How many failures there were since the last success.
+    pub consecutive_failures: u32,
+    /// How often it has opened without staying closed in between.
+    pub openings: u32,
+    /// What opened it last.
+    pub last_trip: Option<Trip>,
+    /// While open: how long until it lets a probe through; `None` when that is never, or not open.
+    pub probe_in: Option<Duration>,
+    /// While half-open: how many probes have succeeded and failed.
+    pub probes: Option<(u32, u32)>,
+}
+
+impl CircuitSnapshot {
+    /// The share of the window that failed, 0.0 to 1.0.
+    #[must_use]
+    pub fn failure_rate(&self) -> f64 {
+        Tally { calls: self.calls, ..Tally::default() }.share(self.failures)
+    }
+}
+
+impl CircuitBreaker {
+    /// Where the circuit stands. An open circuit whose time is over is half-open, though nobody asked yet.
+    ///
+    /// Not a way to ask whether a call may be made: only a call, or [`admit`](Self::admit), moves an open
+    /// circuit to half-open.
+    #[must_use]
+    pub fn state(&self) -> CircuitState {
+        self.snapshot().state
+    }
+
+    /// All that is known of the circuit at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> CircuitSnapshot {
+        let now = time::now();
+        let core = &self.core;
+        let circuit = core.circuit.lock();
+        let tally = core.counts.tallies(now).into_iter().flatten().next().unwrap_or_default();
+        let (state, probe_in, probes) = match &circuit.state {
+            State::Closed { .. } => (CircuitState::Closed, None, None),
+            State::Open { until: Some(until) } if now >= *until => {
+                (CircuitState::HalfOpen, Some(Duration::ZERO), None)
+            }
+            State::Open { until } => {
+                let left = until.map(|until| until.saturating_duration_since(now));
+                (CircuitState::Open, left, None)
+            }
+            State::HalfOpen(probing) => {
+                (CircuitState::HalfOpen, None, Some((probing.successes(), probing.failures())))
+            }
+        };
+        let state = match circuit.control {
+            Control::ForcedOpen => CircuitState::Open,
+            _ if circuit.isolated > 0 => CircuitState::Open,
+            _ => state,
+        };
+        CircuitSnapshot {
+            name: Arc::clone(&core.name),
+            state,
+            control: circuit.control,
+            isolated: circuit.isolated,
+            generation: circuit.generation,
+            calls: tally.calls,
+            failures: tally.failed,
+            slow_calls: tally.slow,
+            consecutive_failures: core.counts.failures_in_a_row.load(Ordering::Relaxed),
+            openings: circuit.openings,
+            last_trip: circuit.last_trip,
+            probe_in,
+            probes,
+        }
+    }
+
+    /// Whether forgetting this circuit would change nothing: closed, under automatic control, with nothing in
+    /// it that counts against the dependency, and in nobody else's hands.
+    pub(super) fn equals_a_fresh_one(&self) -> bool {
+        let snapshot = self.snapshot();
+        Arc::strong_count(&self.core) == 1
+            && snapshot.state == CircuitState::Closed
+            && snapshot.control == Control::Automatic
+            && (snapshot.failures, snapshot.slow_calls, snapshot.consecutive_failures) == (0, 0, 0)
+            && self.core.counts.abandoned_in_a_row.load(Ordering::Relaxed) == 0
+            && self.core.circuit.lock().is_plainly_closed()
+    }
+}
+
+/// The state that a breaker starts in, and how often it had opened.
+pub(super) fn start(restored: Option<&CircuitSnapshot>, now: Instant) -> (State, u32) {
+    let Some(snapshot) = restored else {
+        return (State::Closed { since: now, ramp: None }, 0);
+    };
+    let state = match (snapshot.state, snapshot.probe_in) {
+        (CircuitState::Open, Some(left)) => State::Open { until: later(now, left) },
+        (CircuitState::HalfOpen, _) => State::Open { until: Some(now) },
+        _ => State::Closed { since: now, ramp: None },
+    };
+    (state, snapshot.openings)
+}

@@ -1,0 +1,301 @@
+//! What a queue of dead letters promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::dead_letter::error::{PushError, QueueError, SettleError};
+use crate::dead_letter::filter::LetterFilter;
+use crate::dead_letter::letter::{DeadLetter, LetterId};
+use crate::dead_letter::settlement::{Settled, Settlement};
+use crate::dead_letter::stats::QueueStats;
+
+/// So many leases of one letter may run out with nothing said; then it is parked. A letter that kills the
+/// process which works on it cannot do so for ever.
+pub const MAX_UNSETTLED: u32 = 3;
+
+/// Keeps dead letters until they are delivered, discarded or expired.
+///
+/// Whoever implements it promises this; the numbers are the names of the tests.
+///
+/// - **D1** `push` says `Ok` only once the letter would survive what this queue says it survives. It is then
+///   held until it is delivered, evicted, expired or discarded.
+/// - **D2** A letter comes out as it went in, byte for byte, apart from what the queue itself counts: `id`,
+///   `state`, `deliveries`, `redrives`, `unsettled`. `push` starts these anew, whatever the letter says.
+/// - **D3** A letter and all numbers about it change together, or not at all.
+/// - **D4** Ids only grow and are never used twice, not even after a restart.
+/// - **D5** A letter has one live lease at most.
+/// - **D6** A settlement with the token of a lease that is over changes nothing: [`SettleError::Fenced`].
+/// - **D7** A lease that is not settled runs out, and the letter can be leased again. The delivery is counted,
+///   as safely as D1 says, before `lease` gives the letter out.
+/// - **D8** A delivered letter is never seen again.
+/// - **D9** Only [`Settlement::Delivered`] removes a leased letter for its holder; a holder says it after the
+///   destination said so. `lease` gives out the idempotency key that was stored, every time.
+/// - **D10** A letter whose redrives failed too often, or that had [`MAX_UNSETTLED`] leases run out, is parked.
+///   Only [`unpark`](Self::unpark) makes it ready again. One that is leased on request while parked is parked
+///   again unless it is delivered.
+/// - **D11** A letter whose time is over is not given out, and is counted as expired. A live lease puts that
+///   off, and so does being parked. A step of the wall clock alone expires nothing in a running process.
+/// - **D12** The limits on number and bytes hold at every moment. What is dropped to make room is ready, is
+///   counted and is named in the [`Receipt`]; a refusal changes nothing and hands the letter back.
+/// - **D13** After an error of its storage a queue does not report success over what is not there.
+/// - **D14** A damaged letter is never given out as a good one, and does not hide others.
+/// - **D15** At rest, pushed = ready + leased + parked + delivered + evicted + expired + discarded.
+/// - **D16** What was redacted or encrypted is in no file.
+/// - **D17** What is exported and imported is the same, and importing twice changes nothing.
+/// - **D18** Dropping a future at any point leaves all of this true.
+/// - **D19** A redrive that fails changes its letter and makes no second one.
+///
+/// D13, D14 and D16 ask something only of queues that store outside the process, D17 of those that export.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use recoup::{DeadLetter, DeadLetterQueue, LetterFilter, MemoryQueue, Payload, Settlement};
+///
+/// let queue = MemoryQueue::default();
+/// queue.push(DeadLetter::new("charge").payload(Payload::text("3 EUR"))).await?;
+///
+/// for leased in queue.lease(&LetterFilter::new(), 10, Duration::from_secs(30)).await? {
+///     assert_eq!(leased.letter.deliveries, 1);
+///     // … the destination takes it …
+///     queue.settle(leased.token, Settlement::Delivered).await?;
+/// }
+/// assert_eq!(queue.stats().await?.delivered, 1);
+/// # Ok(()) }
+/// ```
+pub trait DeadLetterQueue: Send + Sync {
+    /// Stores a letter (D1, D2, D4, D12).
+    ///
+    /// # Errors
+    ///
+    /// [`PushError`] hands the letter back: the queue is full, closed or cannot store, or the letter is too
+    /// large.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped push has stored the whole letter or nothing of it, and nobody knows which.
+    fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>>;
+
+    /// Up to `limit` letters that the filter means, ordered by id. Leases and counts nothing. For the next
+    /// page, set the filter's [`after`](LetterFilter::after) to the last id.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing, so dropping it changes nothing.
+    fn peek<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>>;
+
+    /// Gives out up to `limit` ready letters that the filter means, ordered by id, each to nobody else for
+    /// `time` (D5, D7). Parked letters are among them only if the filter means such (D10).
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::ZeroLease`] if `time` is zero, and others if the queue cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped lease may have taken letters: they come back when their leases run out, the delivery counted.
+    fn lease<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+        time: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Leased>, QueueError>>;
+
+    /// Tells what became of a leased letter (D6, D8, D9, D10, D19).
+    ///
+    /// # Errors
+    ///
+    /// [`SettleError::Fenced`] if the lease is over, [`SettleError::Gone`] if the letter is not there any
+    /// more, [`SettleError::ZeroLease`] for an extension of zero, and others if the queue cannot be used.
+    /// Nothing was changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped settlement has happened in full or not at all. Saying it again with the same token is safe:
+    /// `Gone` or `Fenced` tells that it had happened, or that the lease ran out.
+    fn settle(
+        &self,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> BoxFuture<'_, Result<Settled, SettleError>>;
+
+    /// Makes a parked letter ready again, with its redrives and lost leases counted from zero and its time to
+    /// live from now. Says whether there was such a letter and it was parked.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has happened in full or not at all.
+    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>>;
+
+    /// Removes every letter that the filter means, leased ones too, whose holders are then told
+    /// [`SettleError::Gone`]. Says how many.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have removed some of them; each is counted.
+    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>>;
+
+    /// The numbers of the queue (D15).
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing, so dropping it changes nothing.
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>>;
+}
+
+impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
+    fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
+        (**self).push(letter)
+    }
+
+    fn peek<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>> {
+        (**self).peek(filter, limit)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+        time: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Leased>, QueueError>> {
+        (**self).lease(filter, limit, time)
+    }
+
+    fn settle(
+        &self,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> BoxFuture<'_, Result<Settled, SettleError>> {
+        (**self).settle(token, settlement)
+    }
+
+    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
+        (**self).unpark(id)
+    }
+
+    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).discard(filter)
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
+        (**self).stats()
+    }
+}
+
+/// A letter was stored.
+///
+/// ```
+/// use recoup::{LetterId, Receipt};
+/// let receipt = Receipt::new(LetterId::new(7));
+/// assert!(receipt.evicted.is_empty());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The number that the letter has in the queue.
+    pub id: LetterId,
+    /// The letters that were dropped to make room, oldest first. A large letter may push out several.
+    pub evicted: Vec<LetterId>,
+}
+
+impl Receipt {
+    /// Stored under this number, with nothing pushed out.
+    #[must_use]
+    pub const fn new(id: LetterId) -> Self {
+        Self { id, evicted: Vec::new() }
+    }
+}
+
+/// A letter given out for a time. Dropped unsettled, the lease runs out and the letter can be leased again.
+///
+/// ```
+/// use recoup::{DeadLetter, LeaseToken, Leased, LetterId};
+/// let leased = Leased::new(DeadLetter::new("charge"), LeaseToken::new(LetterId::new(7), 1));
+/// assert_eq!(leased.token.letter(), LetterId::new(7));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leased {
+    /// The letter, this delivery counted.
+    pub letter: DeadLetter,
+    /// What [`settle`](DeadLetterQueue::settle) asks for.
+    pub token: LeaseToken,
+}
+
+impl Leased {
+    /// This letter, under this token.
+    #[must_use]
+    pub const fn new(letter: DeadLetter, token: LeaseToken) -> Self {
+        Self { letter, token }
+    }
+}
+
+/// Tells one lease of a letter from every other. Good only in the queue that gave it out.
+///
+/// ```
+/// use recoup::{LeaseToken, LetterId};
+/// let letter = LetterId::new(7);
+/// assert_ne!(LeaseToken::new(letter, 1), LeaseToken::new(letter, 2));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseToken {
+    letter: LetterId,
+    fence: u64,
+}
+
+impl LeaseToken {
+    /// The lease of `letter` with this number. A queue uses greater numbers for later leases.
+    #[must_use]
+    pub const fn new(letter: LetterId, fence: u64) -> Self {
+        Self { letter, fence }
+    }
+
+    /// The letter that is leased.
+    #[must_use]
+    pub const fn letter(self) -> LetterId {
+        self.letter
+    }
+
+    /// The number of the lease.
+    #[must_use]
+    pub const fn fence(self) -> u64 {
+        self.fence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn _object_safe(_: Box<dyn DeadLetterQueue>) {}
+
+    fn _arc_of_dyn_is_a_queue(queue: Arc<dyn DeadLetterQueue>) -> impl DeadLetterQueue {
+        queue
+    }
+}

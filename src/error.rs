@@ -1,0 +1,297 @@
+//! How a call ends without a value.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bulkhead::Full;
+use crate::circuit_breaker::Open;
+use crate::classification::Classification;
+use crate::cooldown::CoolingDown;
+use crate::dead_letter::{DeadReason, LetterId, PushError};
+
+/// Why a call ended without a value.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The classifier said that the same call would fail again.
+    Permanent,
+    /// Every attempt that the policy allows was made.
+    AttemptsExhausted,
+    /// The retry budget had nothing left.
+    BudgetExhausted,
+    /// The call's deadline came, or the next wait would not have fitted.
+    DeadlineExceeded,
+    /// The server asked for a longer wait than the policy obeys.
+    HintTooLong(Duration),
+    /// A retry inside the operation had given up already.
+    NestedRetry,
+    /// A hook broke the call off.
+    StoppedByHook,
+    /// The shutdown that the call watches was triggered.
+    ShutDown,
+    /// The circuit breaker did not let the attempt through.
+    CircuitOpen(Open),
+    /// The bulkhead had no slot.
+    BulkheadFull(Full),
+    /// Another call was told to stay away for a while.
+    CoolingDown(CoolingDown),
+}
+
+impl Reason {
+    /// The reason in one word, as it stands in events and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::AttemptsExhausted => "attempts",
+            Self::BudgetExhausted => "budget",
+            Self::DeadlineExceeded => "deadline",
+            Self::HintTooLong(_) => "hint",
+            Self::NestedRetry => "nested",
+            Self::StoppedByHook => "hook",
+            Self::ShutDown => "shutdown",
+            Self::CircuitOpen(_) => "circuit_open",
+            Self::BulkheadFull(_) => "bulkhead_full",
+            Self::CoolingDown(_) => "cooling_down",
+        }
+    }
+
+    /// Whether one of our own policies refused to make the attempt.
+    #[must_use]
+    pub const fn is_rejection(&self) -> bool {
+        matches!(self, Self::CircuitOpen(_) | Self::BulkheadFull(_) | Self::CoolingDown(_))
+    }
+
+    /// The same, as letters have it.
+    pub(crate) const fn of_death(&self) -> DeadReason {
+        match self {
+            Self::Permanent => DeadReason::Permanent,
+            Self::AttemptsExhausted | Self::NestedRetry => DeadReason::Exhausted,
+            Self::BudgetExhausted => DeadReason::Budget,
+            Self::DeadlineExceeded | Self::HintTooLong(_) => DeadReason::Deadline,
+            Self::StoppedByHook | Self::ShutDown => DeadReason::Cancelled,
+            Self::CircuitOpen(_) => DeadReason::CircuitOpen,
+            Self::BulkheadFull(_) | Self::CoolingDown(_) => DeadReason::Rejected,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permanent => f.write_str("the error is permanent"),
+            Self::AttemptsExhausted => f.write_str("no attempt is left"),
+            Self::BudgetExhausted => f.write_str("the retry budget is empty"),
+            Self::DeadlineExceeded => f.write_str("the deadline leaves no time"),
+            Self::HintTooLong(hint) => write!(f, "the server asked to wait {hint:?}"),
+            Self::NestedRetry => f.write_str("a retry inside of it gave up"),
+            Self::StoppedByHook => f.write_str("a hook stopped it"),
+            Self::ShutDown => f.write_str("it was shut down"),
+            Self::CircuitOpen(open) => open.fmt(f),
+            Self::BulkheadFull(full) => full.fmt(f),
+            Self::CoolingDown(cooling) => cooling.fmt(f),
+        }
+    }
+}
+
+/// A call that ended without a value: who gave up and why, after how many attempts, when to come back, and
+/// where its letter lies. The operation's own error is kept whole.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use recoup::{Reason, Recovery, execute_with_recovery};
+/// let recovery = Recovery::<std::io::Error>::builder("disk").build().unwrap();
+/// let error = execute_with_recovery(&recovery, |_| async {
+///     Err::<(), _>(std::io::Error::other("bad sector"))
+/// })
+/// .await
+/// .unwrap_err();
+///
+/// match error.reason() {
+///     Reason::AttemptsExhausted => assert_eq!(error.attempts(), 3),
+///     other => panic!("{other}"),
+/// }
+/// assert_eq!(error.to_string(), "`disk` gave up after 3 attempts: no attempt is left");
+/// assert_eq!(error.into_inner().unwrap().to_string(), "bad sector");
+/// # }
+/// ```
+pub struct RecoveryError<E> {
+    pub(crate) name: Arc<str>,
+    pub(crate) reason: Reason,
+    pub(crate) error: Option<E>,
+    pub(crate) classification: Option<Classification>,
+    pub(crate) timed_out: bool,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    pub(crate) burial: Option<Box<Result<LetterId, PushError>>>,
+}
+
+impl<E> RecoveryError<E> {
+    /// Why there was no further attempt.
+    #[must_use]
+    pub const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The operation's last error; none if no attempt was made, or every one was cut short.
+    #[must_use]
+    pub const fn inner(&self) -> Option<&E> {
+        self.error.as_ref()
+    }
+
+    /// The operation's last error, by value.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        self.error
+    }
+
+    /// What the classifier said of the last failed attempt.
+    #[must_use]
+    pub const fn classification(&self) -> Option<Classification> {
+        self.classification
+    }
+
+    /// The recovery that gave up.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many attempts were made.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How long the call took, from when it first had to wait.
+    #[must_use]
+    pub const fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Whether time ran out: for the whole call, or for its last attempt.
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        self.timed_out || matches!(self.reason, Reason::DeadlineExceeded)
+    }
+
+    /// Whether one of our own policies refused to make the last attempt.
+    #[must_use]
+    pub const fn is_rejection(&self) -> bool {
+        self.reason.is_rejection()
+    }
+
+    /// How long to wait before it is worth asking again, if somebody said: the circuit, the server.
+    #[must_use]
+    pub fn retry_in(&self) -> Option<Duration> {
+        match &self.reason {
+            Reason::CircuitOpen(open) => open.retry_in(),
+            Reason::CoolingDown(cooling) => Some(cooling.retry_in()),
+            Reason::HintTooLong(hint) => Some(*hint),
+            _ => self.classification.and_then(|answer| answer.hint()),
+        }
+    }
+
+    /// The number of the call's letter, if it was buried.
+    #[must_use]
+    pub fn dead_letter(&self) -> Option<LetterId> {
+        self.burial.as_ref().and_then(|burial| burial.as_ref().as_ref().ok().copied())
+    }
+
+    /// Why the call could not be buried, with its letter, if that was tried and failed.
+    #[must_use]
+    pub fn burial_error(&self) -> Option<&PushError> {
+        self.burial.as_ref().and_then(|burial| burial.as_ref().as_ref().err())
+    }
+
+    /// As [`burial_error`](Self::burial_error), by value, so that the letter can be kept elsewhere.
+    #[must_use]
+    pub fn into_burial_error(self) -> Option<PushError> {
+        self.burial.and_then(|burial| burial.err())
+    }
+
+    /// Changes the operation's error and keeps the rest.
+    pub fn map<F>(self, change: impl FnOnce(E) -> F) -> RecoveryError<F> {
+        let Self { name, reason, error, classification, timed_out, attempts, elapsed, burial } = self;
+        let error = error.map(change);
+        RecoveryError { name, reason, error, classification, timed_out, attempts, elapsed, burial }
+    }
+
+    /// Makes it an error whose source can be walked when `E` itself is a box of an error: for
+    /// `Box<dyn Error + Send + Sync>` and `anyhow::Error`.
+    ///
+    /// ```
+    /// # use recoup::{RecoveryError, Recovery, execute_with_recovery};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// # let recovery = Recovery::<anyhow::Error>::builder("db").build().unwrap();
+    /// let error = execute_with_recovery(&recovery, |_| async { Err::<(), _>(anyhow::anyhow!("gone")) })
+    ///     .await
+    ///     .unwrap_err();
+    /// let error: anyhow::Error = error.boxed().into();
+    /// assert_eq!(error.root_cause().to_string(), "gone");
+    /// # }
+    /// ```
+    pub fn boxed(self) -> RecoveryError<Boxed>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.map(|error| Boxed(error.into()))
+    }
+}
+
+impl<E> fmt::Display for RecoveryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.attempts == 1 { "" } else { "s" };
+        write!(f, "`{}` gave up after {} attempt{s}: {}", self.name, self.attempts, self.reason)
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for RecoveryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoveryError")
+            .field("name", &self.name)
+            .field("reason", &self.reason)
+            .field("error", &self.error)
+            .field("attempts", &self.attempts)
+            .field("elapsed", &self.elapsed)
+            .field("burial", &self.burial)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Error + 'static> Error for RecoveryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.as_ref().map(|error| error as &(dyn Error + 'static))
+    }
+}
+
+/// An error in a box, as an error: made by [`RecoveryError::boxed`].
+pub struct Boxed(Box<dyn Error + Send + Sync>);
+
+impl Boxed {
+    /// The box.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Boxed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,139 @@
+//! The entrance.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::{Judged, Using};
+use crate::attempt::Attempt;
+use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, drive_mut};
+use crate::classification::Classification;
+use crate::error::RecoveryError;
+
+/// Makes one call of `op` under everything that the recovery has wired: an attempt, and as many more as it
+/// takes and the policies allow.
+///
+/// `recovery` is `&recovery`, or [`recovery.with_context(&call)`](super::Recovery::with_context) for a call
+/// about which more is known.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use recoup::{CircuitBreaker, Recovery, execute_with_recovery};
+///
+/// let recovery = Recovery::<&str>::builder("search")
+///     .circuit_breaker(CircuitBreaker::builder("search"))
+///     .build()
+///     .unwrap();
+/// let found = execute_with_recovery(&recovery, |attempt| async move {
+///     if attempt.is_first() { Err("busy") } else { Ok("needle") }
+/// })
+/// .await;
+/// assert_eq!(found.unwrap(), "needle");
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`RecoveryError`], which says who gave up and why and keeps the operation's own error whole.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the attempt under way, or the wait, and gives back what it held: the slot and
+/// its place in the queue, the token reserved for a retry, a probe's place. An attempt under way counts as
+/// abandoned for the circuit breaker. No letter is written for a call that was dropped; one that is dropped
+/// while its letter is being stored has it stored whole or not at all.
+pub fn execute_with_recovery<'r, F, Fut, T, E>(
+    recovery: impl Into<Using<'r, E>>,
+    op: F,
+) -> ExecuteWithRecovery<'r, F, Fut, T, E>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    ExecuteWithRecovery { drive: Drive::new(Judged::any(recovery.into()), op) }
+}
+
+/// As [`execute_with_recovery`], where every attempt is lent `state` anew. The future is `Send` whatever it
+/// borrows.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use recoup::{Attempt, Recovery, execute_with_recovery_mut};
+///
+/// let recovery = Recovery::<&str>::builder("log").build().unwrap();
+/// let mut lines = Vec::new();
+/// execute_with_recovery_mut(&recovery, &mut lines, async |lines: &mut Vec<u32>, attempt: Attempt| {
+///     lines.push(attempt.number());
+///     if attempt.is_first() { Err("busy") } else { Ok(()) }
+/// })
+/// .await
+/// .unwrap();
+/// assert_eq!(lines, [1, 2]);
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`execute_with_recovery`].
+///
+/// # Cancel safety
+///
+/// As [`execute_with_recovery`]. What a dropped attempt has done to `state` stays done.
+pub fn execute_with_recovery_mut<'r, S, T, E, F>(
+    recovery: impl Into<Using<'r, E>>,
+    state: &'r mut S,
+    op: F,
+) -> impl Future<Output = Result<T, RecoveryError<E>>> + Send
+where
+    S: Send + ?Sized,
+    T: Send,
+    E: Send + 'r,
+    F: for<'a> LendingOperation<&'a mut S, T, E> + Send + 'r,
+{
+    drive_mut(Judged::any(recovery.into()), state, op)
+}
+
+pin_project! {
+    /// The future of [`execute_with_recovery`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct ExecuteWithRecovery<'r, F, Fut, T, E, J = AnyValue> {
+        #[pin]
+        drive: Drive<'r, Judged<'r, E, J>, F, Fut, T, E>,
+    }
+}
+
+impl<'r, F, Fut, T, E> ExecuteWithRecovery<'r, F, Fut, T, E> {
+    /// Treats values too as failures: those of which `judge` says what is wrong with them. When the attempts
+    /// end, the last value is given back as it is, and no letter is written.
+    pub fn judge<J>(self, judge: J) -> ExecuteWithRecovery<'r, F, Fut, T, E, Judging<AnyValue, J>>
+    where
+        J: Fn(&T) -> Option<Classification>,
+    {
+        let (Judged { using, judge: inner }, op) = self.drive.into_parts();
+        let judged = Judged { using, judge: Judging { inner, judge } };
+        ExecuteWithRecovery { drive: Drive::new(judged, op) }
+    }
+}
+
+impl<'r, F, Fut, T, E, J> Future for ExecuteWithRecovery<'r, F, Fut, T, E, J>
+where
+    E: 'r,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    J: Judge<T>,
+{
+    type Output = Result<T, RecoveryError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().drive.poll(cx)
+    }
+}
+
+impl<F, Fut, T, E, J> fmt::Debug for ExecuteWithRecovery<'_, F, Fut, T, E, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecuteWithRecovery").field("drive", &self.drive).finish()
+    }
+}

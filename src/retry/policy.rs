@@ -1,0 +1,397 @@
+//! The settings of retrying.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::budget::RetryBudget;
+use crate::backoff::{Backoff, DelayBounds, Jitter};
+use crate::classification::Category;
+use crate::random::Dice;
+use crate::setting::{Check, SettingError};
+
+const CHECK: Check = Check("retry policy");
+
+/// How failed attempts are repeated. Built once and shared: clones share the retry budget.
+///
+/// The defaults are safe for a fleet: at most 3 attempts, exponential backoff from 100 ms up to 30 s with full
+/// jitter, and a [`RetryBudget`] that lets retries be at most a fifth of what succeeds.
+///
+/// ```
+/// use std::time::Duration;
+/// use recoup::{Jitter, RetryPolicy};
+///
+/// let policy = RetryPolicy::exponential(Duration::from_millis(50))
+///     .max_delay(Duration::from_secs(2))
+///     .max_attempts(5)
+///     .jitter(Jitter::Full)
+///     .build()?;
+/// let longest: Vec<u128> = policy.preview(7).iter().map(|wait| wait.max.as_millis()).collect();
+/// assert_eq!(longest, [50, 100, 200, 400], "five attempts, four waits");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+///
+/// # Time limits
+///
+/// A policy with an [`attempt_timeout`](RetryPolicyBuilder::attempt_timeout) or a
+/// [`deadline`](RetryPolicyBuilder::deadline) is a `RetryPolicy<Timed>`. When such a limit cuts an attempt
+/// short there is no error of the operation to give back, so [`retry`](crate::retry) under a timed policy
+/// ends in a [`RecoveryError`](crate::RecoveryError), which can say so; under an untimed one it ends in the
+/// operation's own error. The type tells which.
+#[derive(Debug)]
+pub struct RetryPolicy<L = Untimed> {
+    rules: Arc<RetryRules>,
+    limits: PhantomData<fn() -> L>,
+}
+
+/// Marks a policy without time limits: `retry` ends in the operation's own error.
+#[derive(Clone, Copy, Debug)]
+pub enum Untimed {}
+
+/// Marks a policy with time limits: `retry` ends in a [`RecoveryError`](crate::RecoveryError).
+#[derive(Clone, Copy, Debug)]
+pub enum Timed {}
+
+/// What a retry does when another retry inside its operation has given up already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nested {
+    /// Gives up as well: what the inner one could not mend in its attempts, more of them would not. The
+    /// default, so that attempts of nested retries do not multiply.
+    #[default]
+    Stop,
+    /// Goes on by its own rules.
+    Allow,
+}
+
+/// What a call does when the retry budget is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnEmptyBudget {
+    /// Gives up at once with the operation's own error. The default.
+    #[default]
+    Fail,
+    /// Waits for the budget's trickle, but no longer than this. For batches.
+    Wait(Duration),
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryRules {
+    pub(super) schedule: Schedule,
+    pub(super) by_category: Vec<(Category, Schedule)>,
+    pub(super) max_hint: Duration,
+    pub(super) clamp_hints: bool,
+    pub(super) dice: Dice,
+    pub(crate) budget: Option<RetryBudget>,
+    pub(crate) on_empty: OnEmptyBudget,
+    pub(crate) attempt_timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) nested: Nested,
+    pub(crate) wait_for_circuit: bool,
+}
+
+/// How often and after what delays.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    /// The first attempt included; `None` is without limit.
+    pub(super) max_attempts: Option<u32>,
+    pub(super) backoff: Backoff,
+}
+
+impl RetryRules {
+    /// The defaults, without a budget: what `retry` uses when it is given no policy. A budget would have to
+    /// outlive the call, and nothing of ours does.
+    pub(crate) const fn plain() -> Self {
+        Self {
+            schedule: Schedule {
+                max_attempts: Some(3),
+                backoff: Backoff::exponential(Duration::from_millis(100)).jitter(Jitter::Full),
+            },
+            by_category: Vec::new(),
+            max_hint: Duration::from_secs(300),
+            clamp_hints: false,
+            dice: Dice::Fresh,
+            budget: None,
+            on_empty: OnEmptyBudget::Fail,
+            attempt_timeout: None,
+            deadline: None,
+            nested: Nested::Stop,
+            wait_for_circuit: false,
+        }
+    }
+}
+
+impl RetryRules {
+    /// The most attempts of the general schedule; `None` is without limit.
+    pub(crate) const fn max_attempts(&self) -> Option<u32> {
+        self.schedule.max_attempts
+    }
+}
+
+impl RetryPolicy {
+    /// Starts from the defaults.
+    pub fn builder() -> RetryPolicyBuilder {
+        let rules = RetryRules { budget: Some(RetryBudget::default()), ..RetryRules::plain() };
+        RetryPolicyBuilder { rules, overrides: Vec::new(), problem: None, limits: PhantomData }
+    }
+
+    /// Starts from the defaults, with this backoff. Jitter is full unless said otherwise.
+    pub fn backoff(backoff: Backoff) -> RetryPolicyBuilder {
+        Self::builder().backoff(backoff)
+    }
+
+    /// Waits that double each time: `base`, 2 × `base`, 4 × `base`, … up to 30 s.
+    pub fn exponential(base: Duration) -> RetryPolicyBuilder {
+        Self::backoff(Backoff::exponential(base).jitter(Jitter::Full))
+    }
+
+    /// Waits that are all the same.
+    pub fn fixed(delay: Duration) -> RetryPolicyBuilder {
+        Self::backoff(Backoff::fixed(delay).jitter(Jitter::Full))
+    }
+
+    /// Waits that grow by `step` each time, up to 30 s.
+    pub fn linear(step: Duration) -> RetryPolicyBuilder {
+        Self::backoff(Backoff::linear(step).jitter(Jitter::Full))
+    }
+
+    /// Waits of which each is the sum of the two before it, up to 30 s.
+    pub fn fibonacci(base: Duration) -> RetryPolicyBuilder {
+        Self::backoff(Backoff::fibonacci(base).jitter(Jitter::Full))
+    }
+
+    /// Waits drawn between `base` and three times the last one, up to 30 s.
+    pub fn decorrelated(base: Duration) -> RetryPolicyBuilder {
+        Self::backoff(Backoff::decorrelated(base))
+    }
+
+    /// One attempt, and no other.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::builder().max_attempts(1).build().expect("one attempt is allowed")
+    }
+}
+
+impl<L> RetryPolicy<L> {
+    /// The least and the longest wait after each of the first `attempts` attempts, without the last that the
+    /// policy allows: after that nobody waits.
+    #[must_use]
+    pub fn preview(&self, attempts: usize) -> Vec<DelayBounds> {
+        let waits = self.rules.schedule.max_attempts.map_or(usize::MAX, |most| most as usize - 1);
+        self.rules.schedule.backoff.preview(attempts.min(waits))
+    }
+
+    /// The budget that calls under this policy share.
+    #[must_use]
+    pub fn budget(&self) -> Option<&RetryBudget> {
+        self.rules.budget.as_ref()
+    }
+
+    /// The most attempts that one call makes, the first included; `None` is without limit.
+    #[must_use]
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.rules.schedule.max_attempts
+    }
+
+    pub(crate) fn rules(&self) -> &RetryRules {
+        &self.rules
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::builder().build().expect("the defaults are allowed")
+    }
+}
+
+impl<L> Clone for RetryPolicy<L> {
+    fn clone(&self) -> Self {
+        Self { rules: Arc::clone(&self.rules), limits: PhantomData }
+    }
+}
+
+impl From<RetryPolicy> for RetryPolicy<Timed> {
+    fn from(policy: RetryPolicy) -> Self {
+        Self { rules: policy.rules, limits: PhantomData }
+    }
+}
+
+impl<L> TryFrom<RetryPolicyBuilder<L>> for RetryPolicy<Timed> {
+    type Error = SettingError;
+
+    fn try_from(builder: RetryPolicyBuilder<L>) -> Result<Self, SettingError> {
+        builder.with_limits::<Timed>().build()
+    }
+}
+
+/// Builds a [`RetryPolicy`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct RetryPolicyBuilder<L = Untimed> {
+    rules: RetryRules,
+    overrides: Vec<(Category, Schedule)>,
+    /// The first mistake that a setter met; `build` tells it.
+    problem: Option<SettingError>,
+    limits: PhantomData<fn() -> L>,
+}
+
+impl<L> RetryPolicyBuilder<L> {
+    /// The most attempts that one call makes, the first included, at least 1. Default: 3.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.rules.schedule.max_attempts = Some(attempts);
+        self
+    }
+
+    /// As many attempts as it takes. Give the call a deadline, or be ready to drop it.
+    pub fn unlimited_attempts(mut self) -> Self {
+        self.rules.schedule.max_attempts = None;
+        self
+    }
+
+    /// The waits between attempts, with their jitter and cap.
+    /// Default: `Backoff::exponential` from 100 ms up to 30 s with full jitter.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.rules.schedule.backoff = backoff;
+        self
+    }
+
+    /// The longest wait that the backoff may give, jitter included. Default: 30 s for growing waits.
+    pub fn max_delay(mut self, longest: Duration) -> Self {
+        self.rules.schedule.backoff = self.rules.schedule.backoff.max_delay(longest);
+        self
+    }
+
+    /// How waits are shortened by chance. Default: [`Jitter::Full`].
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.rules.schedule.backoff = self.rules.schedule.backoff.jitter(jitter);
+        self
+    }
+
+    /// How long one attempt may take. Default: for ever. Makes the policy a timed one.
+    pub fn attempt_timeout(mut self, limit: Duration) -> RetryPolicyBuilder<Timed> {
+        self.rules.attempt_timeout = Some(limit);
+        self.with_limits()
+    }
+
+    /// How long the whole call may take, with all its attempts and waits. A wait that does not fit is not
+    /// begun. The time runs from the moment the call first has to wait. Default: for ever. Makes the policy
+    /// a timed one.
+    pub fn deadline(mut self, limit: Duration) -> RetryPolicyBuilder<Timed> {
+        self.rules.deadline = Some(limit);
+        self.with_limits()
+    }
+
+    /// The longest hint of a server (`Retry-After`) that is obeyed; to a longer one the call gives up, with
+    /// the hint in its error. Default: 5 min.
+    pub fn max_hint(mut self, longest: Duration) -> Self {
+        self.rules.max_hint = longest;
+        self
+    }
+
+    /// Waits [`max_hint`](Self::max_hint) when the server asks for more, instead of giving up.
+    pub fn clamp_hints(mut self) -> Self {
+        self.rules.clamp_hints = true;
+        self
+    }
+
+    /// Other waits and another number of attempts for errors of one category. Of `policy` only these two
+    /// count, and its attempts are counted apart: throttling does not use up what is meant for blips.
+    pub fn for_category<M>(mut self, category: Category, policy: RetryPolicyBuilder<M>) -> Self {
+        self.overrides.retain(|(of, _)| *of != category);
+        self.overrides.push((category, policy.rules.schedule));
+        self.problem = self.problem.or(policy.problem);
+        self
+    }
+
+    /// The budget that limits retries to a share of what succeeds. Hand the same one to every policy for one
+    /// dependency. Default: one of this policy's own, with the defaults of [`RetryBudget`].
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
+        self.rules.budget = Some(budget);
+        self
+    }
+
+    /// No budget. An outage then meets every retry that the attempts allow.
+    pub fn no_budget(mut self) -> Self {
+        self.rules.budget = None;
+        self
+    }
+
+    /// What to do when the budget is empty. Default: [`OnEmptyBudget::Fail`].
+    pub fn on_empty_budget(mut self, what: OnEmptyBudget) -> Self {
+        self.rules.on_empty = what;
+        self
+    }
+
+    /// What to do when a retry inside the operation has given up already. Default: [`Nested::Stop`].
+    pub fn nested(mut self, nested: Nested) -> Self {
+        self.rules.nested = nested;
+        self
+    }
+
+    /// Waits for an open circuit when it says when to come back and that fits into the deadline; each such
+    /// wait uses up an attempt. Default: an open circuit ends the call at once.
+    pub fn wait_for_open_circuit(mut self) -> Self {
+        self.rules.wait_for_circuit = true;
+        self
+    }
+
+    /// The seed of the jitter, so that a run can be repeated. Default: fresh randomness.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.rules.dice = Dice::seeded(seed);
+        self
+    }
+
+    /// Checks the settings and makes the policy.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`], naming the first setting that cannot work.
+    pub fn build(mut self) -> Result<RetryPolicy<L>, SettingError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        self.rules.schedule.check()?;
+        for (_, schedule) in &self.overrides {
+            schedule.check()?;
+        }
+        let limits = [
+            ("attempt_timeout", self.rules.attempt_timeout),
+            ("deadline", self.rules.deadline),
+            ("max_hint", Some(self.rules.max_hint)),
+        ];
+        for (setting, limit) in limits {
+            if let Some(limit) = limit {
+                CHECK.longer_than_zero(setting, limit)?;
+            }
+        }
+        if let (Some(attempt), Some(deadline)) = (self.rules.attempt_timeout, self.rules.deadline)
+            && attempt > deadline
+        {
+            return Err(CHECK.refuse("attempt_timeout", attempt, "at most the deadline"));
+        }
+        self.rules.by_category = self.overrides;
+        Ok(RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData })
+    }
+
+    fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
+        let Self { rules, overrides, problem, limits: _ } = self;
+        RetryPolicyBuilder { rules, overrides, problem, limits: PhantomData }
+    }
+}
+
+impl<L> Clone for RetryPolicyBuilder<L> {
+    fn clone(&self) -> Self {
+        let Self { rules, overrides, problem, limits } = self;
+        Self { rules: rules.clone(), overrides: overrides.clone(), problem: problem.clone(), limits: *limits }
+    }
+}
+
+impl Schedule {
+    fn check(&self) -> Result<(), SettingError> {
+        if let Some(attempts) = self.max_attempts {
+            CHECK.at_least_one("max_attempts", attempts)?;
+        }
+        self.backoff.check(CHECK)
+    }
+}

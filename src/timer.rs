@@ -1,0 +1,124 @@
+//! A timer that costs nothing until something has to be waited for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::time::{self, Instant, Sleep, sleep_until};
+
+/// About thirty years. A wait this long is not waited for, so it needs no timer.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// The moment `wait` from now, or `None` for a wait of thirty years and more, which is for ever. The clock
+/// is not read for that.
+pub(crate) fn ends(wait: Duration) -> Option<Instant> {
+    if wait >= FOR_EVER {
+        return None;
+    }
+    time::later(time::now(), wait)
+}
+
+pin_project! {
+    /// Waits until a moment, which may move between polls. It holds a place in tokio's timer wheel only after
+    /// a poll that had to wait.
+    #[derive(Debug)]
+    pub(crate) struct Timer {
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Timer {
+    /// A timer that waits for nothing yet.
+    pub(crate) const fn idle() -> Self {
+        Self { sleep: None }
+    }
+
+    /// Ready once `until` has come. A moment that has passed when it is first asked for touches no timer.
+    ///
+    /// To wait takes a tokio runtime with its clock enabled.
+    pub(crate) fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = self.project().sleep;
+        match sleep.as_mut().as_pin_mut() {
+            Some(armed) if armed.deadline() == until => return armed.poll(cx),
+            _ if until <= time::now() => return Poll::Ready(()),
+            Some(armed) => armed.reset(until),
+            None => sleep.set(Some(sleep_until(until))),
+        }
+        sleep.as_pin_mut().expect("a sleep was armed just above").poll(cx)
+    }
+
+    /// Gives the place in the timer wheel back.
+    pub(crate) fn disarm(self: Pin<&mut Self>) {
+        self.project().sleep.set(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio_test::{assert_pending, assert_ready};
+
+    use super::*;
+
+    fn poll(timer: Pin<&mut Timer>, until: Instant) -> Poll<()> {
+        timer.poll_until(until, &mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ready_at_the_moment_and_not_before() {
+        let mut timer = std::pin::pin!(Timer::idle());
+        let until = time::now() + Duration::from_secs(2);
+        assert_pending!(poll(timer.as_mut(), until));
+        tokio::time::advance(Duration::from_millis(1999)).await;
+        assert_pending!(poll(timer.as_mut(), until));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_ready!(poll(timer.as_mut(), until));
+        assert_ready!(poll(timer.as_mut(), until), "it stays so");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn moved_moment_counts_from_the_next_poll() {
+        let mut timer = std::pin::pin!(Timer::idle());
+        let start = time::now();
+        assert_pending!(poll(timer.as_mut(), start + Duration::from_secs(1)));
+        assert_pending!(poll(timer.as_mut(), start + Duration::from_secs(3)));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_pending!(poll(timer.as_mut(), start + Duration::from_secs(3)));
+        assert_ready!(poll(timer.as_mut(), start + Duration::from_secs(2)), "moved to the past");
+        timer.as_mut().disarm();
+        assert!(timer.sleep.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn task_is_woken_at_the_moved_moment() {
+        let start = time::now();
+        let mut timer = std::pin::pin!(Timer::idle());
+        assert_pending!(poll(timer.as_mut(), start + Duration::from_secs(9)));
+        let until = start + Duration::from_secs(4);
+        std::future::poll_fn(|cx| timer.as_mut().poll_until(until, cx)).await;
+        assert_eq!(time::now(), until);
+    }
+
+    #[test]
+    fn past_moment_needs_no_runtime() {
+        let timer = std::pin::pin!(Timer::idle());
+        assert_ready!(poll(timer, time::now()));
+    }
+
+    #[test]
+    fn for_ever_ends_never() {
+        assert_eq!(ends(Duration::MAX), None);
+        assert_eq!(ends(FOR_EVER), None);
+        assert!(ends(Duration::from_secs(1)).is_some());
+    }
+
+    #[test]
+    fn timer_is_no_larger_than_a_sleep() {
+        assert!(size_of::<Timer>() <= size_of::<Sleep>() + size_of::<usize>());
+    }
+}

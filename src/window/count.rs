@@ -1,0 +1,131 @@
+//! The last n calls.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Mark, Tally};
+use crate::sync::Lock;
+
+/// Counts the last `size` calls without remembering them.
+///
+/// All calls are numbered by one counter. Of a plain success nothing more is kept; of every other call its
+/// number is. A call is in the window while its number is among the last `size`, so the window holds the
+/// numbers above `total - size`, and sliding it is forgetting the ones at the front. That is exact after
+/// any history, costs a success one addition whatever the size is, and takes no memory while all is well.
+#[derive(Debug)]
+pub(crate) struct CountWindow {
+    size: u64,
+    /// Calls ever recorded.
+    total: AtomicU64,
+    marks: Lock<Marks>,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    /// The total when the window was last emptied: earlier calls are not in it.
+    start: u64,
+    failed: VecDeque<u64>,
+    slow: VecDeque<u64>,
+    abandoned: VecDeque<u64>,
+}
+
+impl CountWindow {
+    pub(crate) fn new(size: u32) -> Self {
+        Self { size: size.into(), total: AtomicU64::new(0), marks: Lock::default() }
+    }
+
+    /// A plain success.
+    pub(crate) fn success(&self) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call that was not a plain success.
+    pub(crate) fn record(&self, mark: Mark) {
+        let mut marks = self.marks.lock();
+        // Numbered under the lock, so that the numbers in each queue rise.
+        let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        marks.slide(number, self.size);
+        for (set, queue) in marks.queues(mark) {
+            if set {
+                queue.push_back(number);
+            }
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        let mut marks = self.marks.lock();
+        let total = self.total.load(Ordering::Relaxed);
+        marks.slide(total, self.size);
+        Tally {
+            calls: (total - marks.start).min(self.size),
+            failed: marks.failed.len() as u64,
+            slow: marks.slow.len() as u64,
+            abandoned: marks.abandoned.len() as u64,
+        }
+    }
+
+    /// Empties the window and gives its memory back.
+    pub(crate) fn reset(&self) {
+        let start = self.total.load(Ordering::Relaxed);
+        *self.marks.lock() = Marks { start, ..Marks::default() };
+    }
+}
+
+impl Marks {
+    fn queues(&mut self, mark: Mark) -> [(bool, &mut VecDeque<u64>); 3] {
+        [(mark.failed, &mut self.failed), (mark.slow, &mut self.slow), (mark.abandoned, &mut self.abandoned)]
+    }
+
+    fn slide(&mut self, total: u64, size: u64) {
+        let left_behind = total.saturating_sub(size).max(self.start);
+        let everything = Mark { failed: true, slow: true, abandoned: true };
+        for (_, queue) in self.queues(everything) {
+            while queue.front().is_some_and(|&number| number <= left_behind) {
+                queue.pop_front();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn window_slides_past_any_number_of_successes() {
+        let window = CountWindow::new(10);
+        (0..100_000).for_each(|_| window.success());
+        (0..5).for_each(|_| window.record(Mark { failed: true, ..Mark::default() }));
+        assert_eq!(window.tally(), Tally { calls: 10, failed: 5, ..Tally::default() });
+    }
+
+    proptest! {
+        #[test]
+        fn tally_equals_a_recount_of_the_last_n(
+            size in 1_u32..20,
+            history in proptest::collection::vec(proptest::option::weighted(0.98, (any::<bool>(), any::<bool>(), any::<bool>())), 0..400),
+        ) {
+            let window = CountWindow::new(size);
+            let mut all: Vec<(bool, bool, bool)> = Vec::new();
+            for step in history {
+                match step {
+                    None => { window.reset(); all.clear(); }
+                    Some(mark @ (false, false, false)) => { window.success(); all.push(mark); }
+                    Some(mark @ (failed, slow, abandoned)) => {
+                        window.record(Mark { failed, slow, abandoned });
+                        all.push(mark);
+                    }
+                }
+                let last = &all[all.len().saturating_sub(size as usize)..];
+                let count = |pick: fn(&(bool, bool, bool)) -> bool| last.iter().filter(|m| pick(m)).count() as u64;
+                prop_assert_eq!(window.tally(), Tally {
+                    calls: last.len() as u64,
+                    failed: count(|m| m.0),
+                    slow: count(|m| m.1),
+                    abandoned: count(|m| m.2),
+                });
+            }
+        }
+    }
+}

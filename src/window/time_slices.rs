@@ -1,0 +1,212 @@
+//! The calls of the last so long.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Mark, Tally};
+use crate::sync::Lock;
+use crate::time::Instant;
+
+/// Into how many slices a window is cut. It slides by one slice at a time.
+const SLICES: usize = 10;
+
+/// Counts the calls of the last `span` in slices of a tenth of it.
+///
+/// Time since `origin` is cut into numbered slices. Ten of them are kept, each in the place that its number
+/// gives it; a call in a slice whose place still holds an older one takes the place over. The window is the
+/// present slice and the nine before it. Cost and memory do not depend on how many calls it holds.
+#[derive(Debug)]
+pub(crate) struct TimeWindow {
+    origin: Instant,
+    slice_nanos: u64,
+    /// How many bits of a word count calls; those above them hold the slice's number.
+    call_bits: u32,
+    /// Number and calls of a slice in one word, so that a success is counted by one exchange and never in
+    /// a slice that has just been taken over.
+    words: [AtomicU64; SLICES],
+    marks: Lock<[SliceMarks; SLICES]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct SliceMarks {
+    slice: u64,
+    failed: u64,
+    slow: u64,
+    abandoned: u64,
+}
+
+impl TimeWindow {
+    /// The shortest window: its slices are still long enough for their numbers to last for years.
+    pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+
+    pub(crate) fn new(span: Duration, origin: Instant) -> Self {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let slice_nanos = nanos.div_ceil(SLICES as u64).max(1);
+        // Below a second a slice takes at most 16 million calls and its number lasts three years even at
+        // 100 us; from a second on it takes 68 billion calls and its number lasts eight years.
+        let call_bits = if slice_nanos < 1_000_000_000 { 24 } else { 36 };
+        Self { origin, slice_nanos, call_bits, words: Default::default(), marks: Lock::default() }
+    }
+
+    /// A plain success.
+    pub(crate) fn success(&self, now: Instant) {
+        self.count(self.slice(now));
+    }
+
+    /// A call that was not a plain success.
+    pub(crate) fn record(&self, mark: Mark, now: Instant) {
+        let slice = self.slice(now);
+        let mut marks = self.marks.lock();
+        if !self.count(slice) {
+            return;
+        }
+        let place = &mut marks[Self::place(slice)];
+        if place.slice != slice {
+            *place = SliceMarks { slice, ..SliceMarks::default() };
+        }
+        place.failed += u64::from(mark.failed);
+        place.slow += u64::from(mark.slow);
+        place.abandoned += u64::from(mark.abandoned);
+    }
+
+    pub(crate) fn tally(&self, now: Instant) -> Tally {
+        let newest = self.slice(now);
+        let within = |slice: u64| slice <= newest && newest - slice < SLICES as u64;
+        let marks = self.marks.lock();
+        let mut tally = Tally::default();
+        for (word, mark) in self.words.iter().zip(marks.iter()) {
+            let (slice, calls) = self.unpack(word.load(Ordering::Relaxed));
+            if calls > 0 && within(slice) {
+                tally.calls += calls;
+                if mark.slice == slice {
+                    tally.failed += mark.failed;
+                    tally.slow += mark.slow;
+                    tally.abandoned += mark.abandoned;
+                }
+            }
+        }
+        tally
+    }
+
+    /// Empties the window.
+    pub(crate) fn reset(&self) {
+        let mut marks = self.marks.lock();
+        *marks = Default::default();
+        for word in &self.words {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts one call in its slice, unless the slice has left the window already.
+    fn count(&self, slice: u64) -> bool {
+        let most = (1_u64 << self.call_bits) - 1;
+        self.words[Self::place(slice)]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                let (held, calls) = self.unpack(word);
+                if calls == 0 || held < slice {
+                    return Some(self.pack(slice, 1));
+                }
+                (held == slice).then(|| self.pack(slice, (calls + 1).min(most)))
+            })
+            .is_ok()
+    }
+
+    fn slice(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) / self.slice_nanos
+    }
+
+    fn place(slice: u64) -> usize {
+        usize::try_from(slice % SLICES as u64).expect("below ten")
+    }
+
+    fn pack(&self, slice: u64, calls: u64) -> u64 {
+        slice << self.call_bits | calls
+    }
+
+    fn unpack(&self, word: u64) -> (u64, u64) {
+        (word >> self.call_bits, word & ((1 << self.call_bits) - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::now;
+    use proptest::prelude::*;
+
+    const FAILED: Mark = Mark { failed: true, slow: false, abandoned: false };
+
+    #[test]
+    fn failures_leave_the_window_with_time() {
+        let start = now();
+        let window = TimeWindow::new(Duration::from_secs(60), start);
+        (0..4).for_each(|_| window.record(FAILED, start));
+        let after = start + Duration::from_secs(61);
+        window.record(FAILED, after);
+        assert_eq!(window.tally(after), Tally { calls: 1, failed: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn window_below_a_second_is_not_cut_to_zero() {
+        let start = now();
+        let window = TimeWindow::new(Duration::from_millis(500), start);
+        (0..10_000).for_each(|_| window.success(start));
+        window.record(FAILED, start + Duration::from_millis(400));
+        let tally = window.tally(start + Duration::from_millis(449));
+        assert_eq!((tally.calls, tally.failed), (10_001, 1));
+    }
+
+    #[test]
+    fn late_results_do_not_count_in_a_newer_slice() {
+        let start = now();
+        let window = TimeWindow::new(Duration::from_secs(10), start);
+        let later = start + Duration::from_secs(10);
+        window.success(later);
+        window.record(FAILED, start);
+        assert_eq!(window.tally(later), Tally { calls: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn longest_window_holds_everything() {
+        let start = now();
+        let window = TimeWindow::new(Duration::MAX, start);
+        window.record(FAILED, start);
+        assert_eq!(window.tally(start + Duration::from_secs(1 << 30)).failed, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn tally_equals_a_recount_of_the_last_ten_slices(
+            span_ms in prop_oneof![Just(1_u64), Just(7), Just(500), Just(1_000), Just(60_000)],
+            history in proptest::collection::vec((0_u64..4_000, any::<bool>(), any::<bool>(), 0_u8..40), 0..300),
+        ) {
+            let start = now();
+            let window = TimeWindow::new(Duration::from_millis(span_ms), start);
+            let slice = span_ms * 1_000_000_u64 / 10;
+            let mut at = 0_u64; // nanoseconds since the start
+            let mut all: Vec<(u64, bool, bool)> = Vec::new();
+            for (step, failed, slow, dice) in history {
+                at += step * span_ms * 100; // up to 0.4 of the span
+                let now = start + Duration::from_nanos(at);
+                if dice == 0 {
+                    window.reset();
+                    all.clear();
+                } else if failed || slow {
+                    window.record(Mark { failed, slow, abandoned: false }, now);
+                    all.push((at, failed, slow));
+                } else {
+                    window.success(now);
+                    all.push((at, false, false));
+                }
+                let within: Vec<_> = all.iter().filter(|c| at / slice - c.0 / slice < 10).collect();
+                prop_assert_eq!(window.tally(now), Tally {
+                    calls: within.len() as u64,
+                    failed: within.iter().filter(|c| c.1).count() as u64,
+                    slow: within.iter().filter(|c| c.2).count() as u64,
+                    abandoned: 0,
+                });
+            }
+        }
+    }
+}
