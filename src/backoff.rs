@@ -556,14 +556,15 @@ mod tests {
         }
         assert_eq!(refused(&Backoff::delays([])), "delays");
         assert_eq!(refused(&Backoff::decorrelated(Duration::ZERO)), "decorrelated");
-        for backoff in [Backoff::fixed, Backoff::linear, Backoff::exponential, Backoff::fibonacci] {
+        for backoff in [Backoff::linear, Backoff::exponential, Backoff::fibonacci] {
             assert_eq!(refused(&backoff(HOUR)), "max_delay", "the default cap is no licence to cut");
             assert!(backoff(HOUR).max_delay(HOUR).check(Check("test")).is_ok());
         }
         assert_eq!(refused(&Backoff::decorrelated(HOUR)), "max_delay");
-        assert_eq!(refused(&Backoff::delays([MS, HOUR, MS])), "max_delay");
+        assert_eq!(refused(&Backoff::delays([MS, HOUR, MS]).max_delay(MS)), "max_delay");
+        assert!(Backoff::delays([MS, HOUR]).check(Check("test")).is_ok(), "who says an hour means an hour");
         assert!(Backoff::from_fn(|_| HOUR).check(Check("test")).is_ok(), "a function is capped, not asked");
-        let error = Backoff::fixed(HOUR).check(Check("retry policy")).unwrap_err();
+        let error = Backoff::linear(HOUR).check(Check("retry policy")).unwrap_err();
         assert!(error.to_string().starts_with("retry policy: `max_delay` is 30s, but must be"), "{error}");
     }
 

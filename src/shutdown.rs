@@ -20,7 +20,7 @@ use crate::sync::watch;
 /// let shutdown = Shutdown::new();
 /// let policy = RetryPolicy::fixed(Duration::from_secs(300)).build().unwrap();
 /// let call = retry(|| async { Err::<(), _>("down") }).policy(&policy).shutdown(&shutdown);
-/// let (result, ()) = futures::join!(call, async { shutdown.trigger() });
+/// let (result, ()) = tokio::join!(call, async { shutdown.trigger() });
 /// assert_eq!(result, Err("down"));
 /// # }
 /// ```
