@@ -18,5 +18,5 @@ pub(crate) use self::drive_mut::drive_mut;
 pub use self::hooks::FailedAttempt;
 pub(crate) use self::hooks::{BeforeRetry, GiveUp};
 pub(crate) use self::judge::Judge;
-pub use self::judge::{AnyValue, Judging, Lent, When};
+pub use self::judge::{AnyValue, Judging, Lent, Until, When};
 pub(crate) use self::policies::{Limits, Policies};

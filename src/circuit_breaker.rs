@@ -134,11 +134,11 @@ impl CircuitBreaker {
         rules: Rules,
         observers: Observers,
         group: Option<BreakerGroup>,
-        restored: Option<CircuitSnapshot>,
+        restored: Option<&CircuitSnapshot>,
     ) -> Self {
         let origin = time::now();
         let membership = group.map(|group| group.join());
-        let (state, openings) = snapshot::start(restored.as_ref(), origin);
+        let (state, openings) = snapshot::start(restored, origin);
         let circuit = Circuit::new(state, openings, membership);
         let counts = Counts::new(&rules, origin);
         let core = Core {

@@ -298,6 +298,6 @@ impl Observers {
 
 impl fmt::Debug for Observers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observers").field("count", &self.list.lock().len()).finish()
+        write!(f, "Observers({})", self.list.lock().len())
     }
 }

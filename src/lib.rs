@@ -29,7 +29,7 @@ mod window;
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};
 pub use crate::bulkhead::{Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, Full, FullReason, Slot};
-pub use crate::call::{AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, When};
+pub use crate::call::{AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, Until, When};
 pub use crate::circuit_breaker::{
     Abandoned, BreakerGroup, CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerCall, CircuitBreakers,
     CircuitSnapshot, CircuitState, Control, HalfOpen, Isolation, Open, Permit, Ramp,

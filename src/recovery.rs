@@ -96,6 +96,7 @@ impl<E> Recovery<E> {
     }
 
     /// This recovery, for a call about which more is known. To be handed to [`execute_with_recovery`].
+    #[must_use]
     pub fn with_context<'r>(&'r self, context: &'r CallContext<'_>) -> Using<'r, E> {
         Using { parts: &self.parts, context: Some(context) }
     }

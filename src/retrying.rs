@@ -17,7 +17,7 @@ use crate::call::{
     BeforeRetry, Drive, FailedAttempt, GiveUp, Judge, Judging, LendingOperation, Lent, Limits, Policies,
     When, drive_mut,
 };
-use crate::classification::{Category, Classification, Health};
+use crate::classification::Classification;
 use crate::classify::{ErrorClassifier, Transient};
 use crate::error::RecoveryError;
 use crate::event::CallInfo;
@@ -193,15 +193,8 @@ where
     }
 
     /// Retries until `done` says `true` of a value: for work that is asked after until it is finished.
-    pub fn until<J>(
-        self,
-        done: J,
-    ) -> Retry<'p, F, Fut, T, E, Judging<C, impl Fn(&T) -> Option<Classification>>, L>
-    where
-        J: Fn(&T) -> bool,
-    {
-        let unfinished = Classification::of(Category::Unknown).counts_as(Health::Success);
-        self.judge(move |value| (!done(value)).then_some(unfinished))
+    pub fn until<D: Fn(&T) -> bool>(self, done: D) -> Retry<'p, F, Fut, T, E, Until<C, D>, L> {
+        self.with(|single| single.judged_by(|inner| Until { inner, done }))
     }
 
     /// How long one attempt may take. Overrides the policy's.

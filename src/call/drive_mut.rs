@@ -97,12 +97,12 @@ where
 {
     let mut shutdown = plan.shutdown();
     let mut timer = pin!(Timer::idle());
-    let shut_down = poll_fn(|cx| {
+    let ended_early = poll_fn(|cx| {
         if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(true);
         }
         timer.as_mut().poll_until(until, cx).map(|()| false)
     })
     .await;
-    if shut_down { Begin::Refused(Reason::ShutDown) } else { plan.waited(then) }
+    if ended_early { Begin::Refused(Reason::ShutDown) } else { plan.waited(then) }
 }

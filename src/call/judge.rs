@@ -1,6 +1,6 @@
 //! What is said of values: a call may end well and still not have what it wants.
 
-use crate::classification::Classification;
+use crate::classification::{Category, Classification, Health};
 use crate::classify::{ErrorClassifier, Transient};
 
 /// Says of a value why it is not good enough yet, if it is not.
@@ -25,7 +25,7 @@ impl<T, W> Judge<T> for When<W> {}
 
 impl<E, W: Fn(&E) -> bool> ErrorClassifier<E> for When<W> {
     fn classify(&self, error: &E) -> Classification {
-        let answer = Classification::of(crate::classification::Category::Unknown);
+        let answer = Classification::of(Category::Unknown);
         if (self.0)(error) { answer } else { answer.stop() }
     }
 }
@@ -45,6 +45,27 @@ impl<E> ErrorClassifier<E> for Lent<'_, E> {
 impl<E> std::fmt::Debug for Lent<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lent").finish_non_exhaustive()
+    }
+}
+
+/// What `inner` says of errors; a value is good once the closure says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Until<C, D> {
+    pub(crate) inner: C,
+    pub(crate) done: D,
+}
+
+impl<T, C, D: Fn(&T) -> bool> Judge<T> for Until<C, D> {
+    fn judge(&self, value: &T) -> Option<Classification> {
+        // To have to ask again says nothing bad of who was asked.
+        let unfinished = Classification::of(Category::Unknown).counts_as(Health::Success);
+        (!(self.done)(value)).then_some(unfinished)
+    }
+}
+
+impl<E, C: ErrorClassifier<E>, D> ErrorClassifier<E> for Until<C, D> {
+    fn classify(&self, error: &E) -> Classification {
+        self.inner.classify(error)
     }
 }
 

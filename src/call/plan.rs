@@ -290,11 +290,11 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let now = Now::unread();
         self.started(&now);
         self.learn(answer, answer.health().into(), pass, &now);
-        let past = self.past();
-        past.error = None; // older than this value
-        past.classification = Some(answer);
-        past.timed_out = false;
-        if let Some(token) = past.token.take() {
+        let so_far = self.past();
+        so_far.error = None; // older than this value
+        so_far.classification = Some(answer);
+        so_far.timed_out = false;
+        if let Some(token) = so_far.token.take() {
             token.spend();
         }
         self.tell_failed(answer);
@@ -421,7 +421,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             self.policies.graveyard().map(|graveyard| graveyard.bury(&error, history.unwrap_or_default()));
         self.policies.gave_up(&error);
         if burial.is_none() {
-            self.note(&error);
+            Self::note(&error);
         }
         (error, burial)
     }
@@ -451,11 +451,11 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             });
         }
         error.burial = Some(Box::new(answer.map(|receipt| receipt.id)));
-        self.note(error);
+        Self::note(error);
     }
 
     /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
-    fn note(&self, error: &RecoveryError<E>) {
+    fn note(error: &RecoveryError<E>) {
         if error.attempts > 1 || error.is_rejection() || error.reason == Reason::NestedRetry {
             nested::note(&error.name);
         }

@@ -199,7 +199,7 @@ impl Circuit {
         }
     }
 
-    /// ## Closed | HalfOpen => Open, unless the control or the group forbids it.
+    // ## Closed | HalfOpen => Open, unless the control or the group forbids it.
     fn trip(
         &mut self,
         trip: Trip,

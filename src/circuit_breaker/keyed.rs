@@ -70,9 +70,7 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
         }
         let builder = (self.build)(key); // the user's code, so outside the lock
         let name = Arc::clone(&builder.name);
-        let breaker = builder.build().unwrap_or_else(|_| {
-            CircuitBreaker::builder(name).build().expect("the default settings are allowed")
-        });
+        let breaker = builder.build().unwrap_or_else(|_| CircuitBreakerBuilder::new(name).unchecked());
         let mut table = self.table.lock();
         if let Some(first) = table.breakers.get(key) {
             return first.clone(); // somebody else was quicker

@@ -352,11 +352,17 @@ impl CircuitBreakerBuilder {
     /// [`SettingError`], naming the first setting that cannot work.
     pub fn build(self) -> Result<CircuitBreaker, SettingError> {
         self.check()?;
+        Ok(self.unchecked())
+    }
+
+    /// For settings that are known to work.
+    pub(super) fn unchecked(self) -> CircuitBreaker {
         let observers = Observers::default();
         for observer in &self.observers {
             observers.add(Arc::clone(observer));
         }
-        Ok(CircuitBreaker::from_parts(self.name, self.rules, observers, self.group, self.restored))
+        let restored = self.restored.as_ref();
+        CircuitBreaker::from_parts(self.name, self.rules, observers, self.group, restored)
     }
 
     pub(super) fn check(&self) -> Result<(), SettingError> {

@@ -169,7 +169,7 @@ impl RetryPolicy {
     /// One attempt, and no other.
     #[must_use]
     pub fn never() -> Self {
-        Self::builder().max_attempts(1).build().expect("one attempt is allowed")
+        Self::builder().max_attempts(1).unchecked()
     }
 }
 
@@ -201,7 +201,7 @@ impl<L> RetryPolicy<L> {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self::builder().build().expect("the defaults are allowed")
+        Self::builder().unchecked()
     }
 }
 
@@ -347,7 +347,7 @@ impl<L> RetryPolicyBuilder<L> {
     /// # Errors
     ///
     /// [`SettingError`], naming the first setting that cannot work.
-    pub fn build(mut self) -> Result<RetryPolicy<L>, SettingError> {
+    pub fn build(self) -> Result<RetryPolicy<L>, SettingError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
@@ -370,8 +370,13 @@ impl<L> RetryPolicyBuilder<L> {
         {
             return Err(CHECK.refuse("attempt_timeout", attempt, "at most the deadline"));
         }
+        Ok(self.unchecked())
+    }
+
+    /// For settings that are known to work.
+    fn unchecked(mut self) -> RetryPolicy<L> {
         self.rules.by_category = self.overrides;
-        Ok(RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData })
+        RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 
     fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
