@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use crate::attempt::Attempt;
 use crate::call::{
     BeforeRetry, Drive, FailedAttempt, GiveUp, Judge, Judging, LendingOperation, Lent, Limits, Policies,
-    When, drive_mut,
+    Until, When, drive_mut,
 };
 use crate::classification::Classification;
 use crate::classify::{ErrorClassifier, Transient};
