@@ -1,1 +1,4 @@
-fn main() {}
+//! Whole calls, by scenario, on a paused clock.
+#![expect(missing_docs, reason = "tests are named as the claims they make")]
+
+mod floors;

@@ -1,0 +1,206 @@
+//! The house stands: imports only go down, files stay readable, and what may be named where is named there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which floor each module is on. A new module finds its place here, or the test fails.
+const FLOORS: &[(&str, u8)] = &[
+    // Floor 0: words that everyone shares.
+    ("time", 0),
+    ("random", 0),
+    ("sync", 0),
+    ("setting", 0),
+    ("attempt", 0),
+    ("classification", 0),
+    ("backoff", 0),
+    ("window", 0),
+    ("event", 0),
+    ("nested", 0),
+    ("rejection", 0),
+    ("shutdown", 0),
+    ("timer", 0),
+    // Floor 1: one question each.
+    ("bulkhead", 1),
+    ("circuit_breaker", 1),
+    ("classify", 1),
+    ("cooldown", 1),
+    ("dead_letter", 1),
+    ("retry", 1),
+    ("timeout", 1),
+    // Floor 2: the call.
+    ("call", 2),
+    ("error", 2),
+    // Floor 3: front doors.
+    ("fallback", 3),
+    ("reconnect", 3),
+    ("recovery", 3),
+    ("redrive", 3),
+    ("retrying", 3),
+    ("statistics", 3),
+    // Floor 4: leaves.
+    ("adapters", 4),
+    ("testing", 4),
+];
+
+/// Lines that a file may have before its tests.
+const LONGEST_FILE: usize = 400;
+
+struct Source {
+    path: PathBuf,
+    /// The module of `src/` that the file belongs to; `lib` for the root.
+    module: String,
+    /// What stands before the tests, without comments.
+    code: Vec<String>,
+    lines_before_tests: usize,
+    whole: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let whole = fs::read_to_string(&path).unwrap();
+                let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
+                let module = Path::new(first.as_os_str()).file_stem().unwrap().to_str().unwrap().to_owned();
+                let only_tests = is_test_only(&root, &path);
+                let before: Vec<&str> = if only_tests {
+                    Vec::new()
+                } else {
+                    whole.lines().take_while(|line| line.trim() != "#[cfg(test)]").collect()
+                };
+                let code = before
+                    .iter()
+                    .map(|line| line.split("//").next().unwrap().to_owned())
+                    .filter(|line| !line.trim().is_empty())
+                    .collect();
+                found.push(Source { module, code, lines_before_tests: before.len(), whole, path });
+            }
+        }
+    }
+    assert!(found.len() > 30, "the sources are where they were");
+    found
+}
+
+/// Whether the file is a module that its parent declares under `#[cfg(test)]`.
+fn is_test_only(root: &Path, path: &Path) -> bool {
+    let parent = path.parent().unwrap();
+    if parent == root {
+        return false;
+    }
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let declaration = fs::read_to_string(parent.with_extension("rs")).unwrap_or_default();
+    let mut lines = declaration.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" && lines.peek().is_some_and(|next| *next == format!("mod {name};")) {
+            return true;
+        }
+    }
+    false
+}
+
+fn floor(module: &str) -> u8 {
+    let known = FLOORS.iter().find(|(name, _)| *name == module);
+    known.unwrap_or_else(|| panic!("`{module}` has no floor: give it one in tests/it/floors.rs")).1
+}
+
+/// The modules that a line names by `crate::`.
+fn named(line: &str) -> Vec<String> {
+    line.match_indices("crate::")
+        .map(|(at, _)| line[at + "crate::".len()..].chars())
+        .map(|rest| rest.take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+        .collect()
+}
+
+#[test]
+fn imports_only_go_down() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.module != "lib") {
+        let here = floor(&source.module);
+        for line in &source.code {
+            for module in named(line) {
+                if module == source.module {
+                    continue;
+                }
+                let there = floor(&module);
+                let sideways = here == 1 && there == 1;
+                if there > here || sideways || (here < 4 && there == 4) {
+                    wrong.push(format!("{}: {}", source.path.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that do not go down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_two_modules_import_each_other() {
+    let mut arrows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources().iter().filter(|source| source.module != "lib") {
+        let from = arrows.entry(source.module.clone()).or_default();
+        from.extend(source.code.iter().flat_map(|line| named(line)).filter(|to| *to != source.module));
+    }
+    for (from, targets) in &arrows {
+        for to in targets {
+            let back = arrows.get(to).is_some_and(|back| back.contains(from));
+            // The call's hooks show its error, and the error is made by the call: one idea on one floor.
+            let one_floor = floor(from) == 2 && floor(to) == 2;
+            assert!(!back || one_floor, "`{from}` and `{to}` import each other");
+        }
+    }
+}
+
+#[test]
+fn foreign_crates_are_named_where_they_belong() {
+    for source in sources() {
+        for line in &source.code {
+            let at = |file: &str| source.path.ends_with(file);
+            if line.contains("tokio::") {
+                assert!(at("src/time.rs") || at("src/sync.rs"), "{}: {line}", source.path.display());
+            }
+            if line.contains("tracing::") {
+                let module = &source.module;
+                assert!(module == "adapters" || !line.contains("use tracing"), "{}", source.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_be_one_idea() {
+    for source in sources() {
+        let lines = source.lines_before_tests;
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines before its tests", source.path.display());
+    }
+}
+
+#[test]
+fn cfg_stands_on_mod_lines_and_derives_only() {
+    for source in sources() {
+        let lines: Vec<&str> = source.whole.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            if line.trim().starts_with("#[cfg(") {
+                let next = lines.get(at + 1).map_or("", |next| next.trim());
+                let on_mod = next.starts_with("mod ") || next.starts_with("pub mod ") || next.contains(" mod ");
+                assert!(on_mod, "{}:{}: {line}", source.path.display(), at + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn core_does_not_print_spawn_or_sleep() {
+    for source in sources() {
+        for line in &source.code {
+            for word in ["println!", "eprintln!", "dbg!", "todo!", "unimplemented!", "thread::sleep", "spawn("] {
+                assert!(!line.contains(word), "{}: {line}", source.path.display());
+            }
+        }
+    }
+}
