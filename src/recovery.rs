@@ -69,6 +69,7 @@ struct Parts<E> {
     bulkhead: Option<Bulkhead>,
     shutdown: Option<Shutdown>,
     letters: Option<Letters<E>>,
+    letter_timeout: Duration,
     observers: Observers,
     before_retry: Option<Box<AskBeforeRetry<E>>>,
     on_give_up: Option<Box<TellGiveUp<E>>>,
@@ -82,6 +83,10 @@ struct Letters<E> {
     queue: Arc<dyn DeadLetterQueue>,
     describe: Box<Describe<E>>,
 }
+
+/// How long a queue may take to store a letter, unless said otherwise: long beside a disk or a network that
+/// works, and short beside a caller who waits for ever.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl<E> Recovery<E> {
     /// Starts building a recovery. The name stands in errors, events and letters.
@@ -280,7 +285,13 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     fn graveyard(&self) -> Option<Graveyard<'r, E>> {
         let Using { parts, context } = self.using;
         let letters = parts.letters.as_ref()?;
-        Some(Graveyard { queue: &letters.queue, describe: &*letters.describe, context, name: &parts.name })
+        Some(Graveyard {
+            queue: &letters.queue,
+            describe: &*letters.describe,
+            context,
+            name: &parts.name,
+            patience: parts.letter_timeout,
+        })
     }
 
     fn before_retry(&mut self, failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'r, ControlFlow<()>>> {

@@ -73,3 +73,20 @@ where
     let by_deadline = deadline.is_some_and(|deadline| deadline <= until);
     Poll::Ready(Err(if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout }))
 }
+
+/// Ready once the call must have ended. For what has no limit of its own: a place in the queue, a hook.
+pub(super) fn poll_deadline<'r, P, E>(
+    plan: &mut Plan<'r, P, E>,
+    timer: Pin<&mut Timer>,
+    cx: &mut Context<'_>,
+) -> Poll<()>
+where
+    P: Policies<'r, E>,
+    E: 'r,
+{
+    plan.started(&Now::unread());
+    match plan.deadline() {
+        Some(deadline) => timer.poll_until(deadline, cx),
+        None => Poll::Pending,
+    }
+}

@@ -1,6 +1,9 @@
 //! What becomes of a call that fails for good, when somebody keeps its letters.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -8,10 +11,11 @@ use futures::future::BoxFuture;
 use super::context::CallContext;
 use crate::classification::Classification;
 use crate::dead_letter::{
-    AttemptRecord, DeadLetter, DeadLetterQueue, ErrorChain, History, PushError, Receipt,
+    AttemptRecord, DeadLetter, DeadLetterQueue, ErrorChain, History, PushError, PushErrorKind, Receipt,
 };
 use crate::error::{Reason, RecoveryError};
-use crate::time::{self, Instant};
+use crate::time::{self, Instant, later};
+use crate::timer::Timer;
 
 /// How an operation's error is written down.
 pub(crate) type Describe<E> = dyn Fn(&E) -> ErrorChain + Send + Sync;
@@ -22,6 +26,8 @@ pub(crate) struct Graveyard<'r, E> {
     pub(crate) describe: &'r Describe<E>,
     pub(crate) context: Option<&'r CallContext<'r>>,
     pub(crate) name: &'r str,
+    /// How long the queue may take.
+    pub(crate) patience: Duration,
 }
 
 impl<'r, E> Graveyard<'r, E> {
@@ -59,7 +65,22 @@ impl<'r, E> Graveyard<'r, E> {
         if let Some(answer) = &error.classification {
             letter = letter.classified(answer);
         }
-        self.queue.push(letter.attempts(history))
+        let letter = letter.attempts(history);
+        let Some(until) = later(time::now(), self.patience) else { return self.queue.push(letter) };
+        let queue = self.queue;
+        Box::pin(async move {
+            let kept = letter.clone(); // to be handed back by a queue that never answers
+            let mut push = queue.push(letter);
+            let mut timer = pin!(Timer::idle());
+            poll_fn(|cx| match push.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(answer),
+                Poll::Pending => {
+                    ready!(timer.as_mut().poll_until(until, cx));
+                    Poll::Ready(Err(PushError::new(kept.clone(), PushErrorKind::TimedOut)))
+                }
+            })
+            .await
+        })
     }
 
     /// The operation's error if there is one, or else what our own policies say.

@@ -92,9 +92,13 @@ where
             let begin = match this.stage.as_mut().project() {
                 StageProj::New => this.plan.begin(&Now::unread()),
 
-                StageProj::Queued { permit, slot } => match ready!(slot.as_mut().poll(cx)) {
-                    Ok(slot) => this.plan.got_slot(permit.take(), slot, &Now::unread()),
-                    Err(full) => Begin::Refused(Reason::BulkheadFull(full)),
+                StageProj::Queued { permit, slot } => match slot.as_mut().poll(cx) {
+                    Poll::Ready(Ok(slot)) => this.plan.got_slot(permit.take(), slot, &Now::unread()),
+                    Poll::Ready(Err(full)) => Begin::Refused(Reason::BulkheadFull(full)),
+                    Poll::Pending => {
+                        ready!(attempt::poll_deadline(this.plan, this.timer.as_mut(), cx));
+                        Begin::Refused(Reason::DeadlineExceeded)
+                    }
                 },
 
                 StageProj::Running { attempt, pass } => {
@@ -129,13 +133,17 @@ where
                 }
 
                 StageProj::Asking { hook, wait, value } => {
-                    let answer = ready!(hook.as_mut().poll(cx));
+                    let answer = hook.as_mut().poll(cx);
+                    if answer.is_pending() {
+                        ready!(attempt::poll_deadline(this.plan, this.timer.as_mut(), cx));
+                    }
                     kept = value.take();
                     match answer {
-                        ControlFlow::Continue(()) => {
+                        Poll::Ready(ControlFlow::Continue(())) => {
                             Begin::Wait(wait.take().expect("a hook is asked about one wait"))
                         }
-                        ControlFlow::Break(()) => Begin::Refused(Reason::StoppedByHook),
+                        Poll::Ready(ControlFlow::Break(())) => Begin::Refused(Reason::StoppedByHook),
+                        Poll::Pending => Begin::Refused(Reason::DeadlineExceeded),
                     }
                 }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use super::attempt;
@@ -68,16 +68,18 @@ where
                 };
                 match plan.failed(result, pass) {
                     Next::Wait(wait) => Begin::Wait(wait),
-                    Next::Ask(hook, wait) => match hook.await {
-                        ControlFlow::Continue(()) => Begin::Wait(wait),
-                        ControlFlow::Break(()) => Begin::Refused(Reason::StoppedByHook),
+                    Next::Ask(hook, wait) => match in_time(&mut plan, hook).await {
+                        Some(ControlFlow::Continue(())) => Begin::Wait(wait),
+                        Some(ControlFlow::Break(())) => Begin::Refused(Reason::StoppedByHook),
+                        None => Begin::Refused(Reason::DeadlineExceeded),
                     },
                     Next::GiveUp(reason) => Begin::Refused(reason),
                 }
             }
-            Begin::Queue(permit, slot) => match slot.await {
-                Ok(slot) => plan.got_slot(permit, slot, &Now::unread()),
-                Err(full) => Begin::Refused(Reason::BulkheadFull(full)),
+            Begin::Queue(permit, slot) => match in_time(&mut plan, slot).await {
+                Some(Ok(slot)) => plan.got_slot(permit, slot, &Now::unread()),
+                Some(Err(full)) => Begin::Refused(Reason::BulkheadFull(full)),
+                None => Begin::Refused(Reason::DeadlineExceeded),
             },
             Begin::Wait(Wait { until, then }) => wait(&mut plan, until, then).await,
             Begin::Refused(reason) => break reason,
@@ -88,6 +90,21 @@ where
         plan.buried(push.await, &mut error);
     }
     Err(error)
+}
+
+/// What `other` gives, or nothing once the call must have ended.
+async fn in_time<'r, P, E, O>(plan: &mut Plan<'r, P, E>, mut other: O) -> Option<O::Output>
+where
+    P: Policies<'r, E>,
+    E: 'r,
+    O: Future + Unpin,
+{
+    let mut timer = pin!(Timer::idle());
+    poll_fn(|cx| match Pin::new(&mut other).poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => attempt::poll_deadline(plan, timer.as_mut(), cx).map(|()| None),
+    })
+    .await
 }
 
 async fn wait<'r, P, E>(plan: &mut Plan<'r, P, E>, until: Instant, then: Then) -> Begin<'r>

@@ -150,7 +150,11 @@ impl Circuit {
                     return (Entry::Voter, None);
                 }
                 let admitted = ramp.as_mut().is_some_and(|ramping| ramping.admit(gone));
-                let entry = if admitted { Entry::Voter } else { Entry::Turned { until: Some(now) } };
+                let entry = if admitted {
+                    Entry::Voter
+                } else {
+                    Entry::Turned { until: later(now, rules.ramp_step()) }
+                };
                 (entry, None)
             }
 
@@ -384,6 +388,12 @@ impl Counts {
 }
 
 impl Rules {
+    /// When a caller whom the ramp turned away may ask again: the share will have grown by a tenth.
+    fn ramp_step(&self) -> Duration {
+        let step = self.ramp.map_or(Duration::ZERO, |ramp| ramp.over / 10);
+        step.max(Duration::from_millis(1))
+    }
+
     /// The first rate that reaches its threshold in a window that holds enough calls.
     fn broken_by(&self, tally: &Tally) -> Option<Trip> {
         if tally.calls < self.minimum_calls.into() {

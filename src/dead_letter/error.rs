@@ -59,6 +59,8 @@ pub enum PushErrorKind {
     TooLarge,
     /// The queue was closed.
     Closed,
+    /// The queue did not answer in time. Nobody knows whether it holds the letter as well.
+    TimedOut,
     /// What the queue stores to failed, saying this.
     Storage(String),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for PushErrorKind {
             Self::Full => f.write_str("dead letter queue is full"),
             Self::TooLarge => f.write_str("dead letter is too large for its queue"),
             Self::Closed => f.write_str("dead letter queue is closed"),
+            Self::TimedOut => f.write_str("dead letter queue did not answer in time"),
             Self::Storage(message) => write!(f, "dead letter could not be stored: {message}"),
         }
     }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Letters, Observer, Observers, Parts, Recovery};
+use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery};
 use crate::bulkhead::Bulkhead;
 use crate::call::FailedAttempt;
 use crate::circuit_breaker::CircuitBreaker;
@@ -39,6 +39,7 @@ impl<E> RecoveryBuilder<E> {
             bulkhead: None,
             shutdown: None,
             letters: None,
+            letter_timeout: LETTER_TIMEOUT,
             observers: Observers::default(),
             before_retry: None,
             on_give_up: None,
@@ -141,6 +142,13 @@ impl<E> RecoveryBuilder<E> {
         self
     }
 
+    /// How long a queue may take to store a letter. After that the caller gets the letter back in the error,
+    /// and nobody knows whether it is stored as well. `Duration::MAX` waits for ever. Default: 30 s.
+    pub fn letter_timeout(mut self, limit: Duration) -> Self {
+        self.parts.letter_timeout = limit;
+        self
+    }
+
     /// Somebody who watches the calls, and the policies of this recovery too. May be called more than once.
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         self.parts.observers.add(observer);
@@ -179,7 +187,12 @@ impl<E> RecoveryBuilder<E> {
         if let Some(problem) = problem {
             return Err(problem);
         }
-        for (setting, limit) in [("attempt_timeout", parts.attempt_timeout), ("deadline", parts.deadline)] {
+        let limits = [
+            ("attempt_timeout", parts.attempt_timeout),
+            ("deadline", parts.deadline),
+            ("letter_timeout", Some(parts.letter_timeout)),
+        ];
+        for (setting, limit) in limits {
             if let Some(limit) = limit {
                 CHECK.longer_than_zero(setting, limit)?;
             }

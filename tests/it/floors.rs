@@ -187,7 +187,8 @@ fn cfg_stands_on_mod_lines_and_derives_only() {
         for (at, line) in lines.iter().enumerate() {
             if line.trim().starts_with("#[cfg(") {
                 let next = lines.get(at + 1).map_or("", |next| next.trim());
-                let on_mod = next.starts_with("mod ") || next.starts_with("pub mod ") || next.contains(" mod ");
+                let on_mod =
+                    next.starts_with("mod ") || next.starts_with("pub mod ") || next.contains(" mod ");
                 assert!(on_mod, "{}:{}: {line}", source.path.display(), at + 1);
             }
         }
@@ -198,7 +199,9 @@ fn cfg_stands_on_mod_lines_and_derives_only() {
 fn core_does_not_print_spawn_or_sleep() {
     for source in sources() {
         for line in &source.code {
-            for word in ["println!", "eprintln!", "dbg!", "todo!", "unimplemented!", "thread::sleep", "spawn("] {
+            for word in
+                ["println!", "eprintln!", "dbg!", "todo!", "unimplemented!", "thread::sleep", "spawn("]
+            {
                 assert!(!line.contains(word), "{}: {line}", source.path.display());
             }
         }
