@@ -1,4 +1,135 @@
 //! recoup gets back what failed.
+//!
+//! ```
+//! # async fn fetch_user(_id: u32) -> Result<&'static str, std::io::Error> { Ok("ada") }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), std::io::Error> {
+//! # let id = 7;
+//! let user = recoup::retry(|| fetch_user(id)).await?;
+//! # assert_eq!(user, "ada");
+//! # Ok(()) }
+//! ```
+//!
+//! A call is a future; policies decide; the call waits. [`retry`] makes at most three attempts, with waits
+//! that no two callers share, and ends in the operation's own error. The rest of this page goes from there to
+//! everything wired together.
+//!
+//! # One call, tuned
+//!
+//! ```
+//! # use std::io::{Error, ErrorKind};
+//! # use std::time::Duration;
+//! # async fn fetch_user(_id: u32) -> Result<&'static str, Error> { Ok("ada") }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use recoup::{RetryPolicy, retry};
+//!
+//! // Built once, shared: its retry budget keeps an outage from being met with a storm.
+//! let policy = RetryPolicy::exponential(Duration::from_millis(100)).max_attempts(5).build()?;
+//!
+//! let user = retry(|| fetch_user(7))
+//!     .policy(&policy)
+//!     .when(|error| error.kind() != ErrorKind::NotFound)
+//!     .await?;
+//! # assert_eq!(user, "ada");
+//! # Ok(()) }
+//! ```
+//!
+//! [`retry_with`] tells the operation which attempt it is, [`retry_mut`] lends it something mutable. Under a
+//! policy with time limits a retry ends in a [`RecoveryError`], because when time runs out there may be no
+//! error of the operation to give back.
+//!
+//! # What an error means
+//!
+//! An [`ErrorClassifier`] answers once for each failed attempt, and retry, breaker, letters and telemetry all
+//! read that one [`Classification`]: what kind of trouble it is, whether to try again and not before when, and
+//! whether the dependency is to blame. Closures are classifiers; [`SourceChain`] and [`IoErrors`] are ready.
+//!
+//! ```
+//! use std::time::Duration;
+//! use recoup::{Category, Classification, ErrorClassifier};
+//!
+//! enum PaymentError { Declined, Busy { retry_after: Duration }, Unreachable }
+//!
+//! struct PaymentErrors;
+//!
+//! impl ErrorClassifier<PaymentError> for PaymentErrors {
+//!     fn classify(&self, error: &PaymentError) -> Classification {
+//!         match error {
+//!             PaymentError::Declined => Category::BusinessRule.into(),
+//!             PaymentError::Busy { retry_after } => {
+//!                 Classification::of(Category::RateLimited).retry_after(*retry_after).status(429)
+//!             }
+//!             PaymentError::Unreachable => Category::Network.into(),
+//!         }
+//!     }
+//! }
+//! # assert_eq!(PaymentErrors.classify(&PaymentError::Declined).advice(), recoup::Advice::Stop);
+//! # assert_eq!(PaymentErrors.classify(&PaymentError::Unreachable).advice(), recoup::Advice::Retry);
+//! # assert!(PaymentErrors.classify(&PaymentError::Busy { retry_after: Duration::ZERO }).hint().is_some());
+//! ```
+//!
+//! # Everything wired together
+//!
+//! A [`Recovery`] is built once for a dependency and shared by everyone who calls it. [`execute_with_recovery`]
+//! makes a call under it: asks the circuit and the bulkhead, makes an attempt under its limit, learns from how
+//! it ends, waits holding no slot, tries again; and a call that fails for good is written down as a dead letter
+//! before its caller gets the [`RecoveryError`].
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::io::{Error, ErrorKind};
+//! use std::time::Duration;
+//! use recoup::{
+//!     Bulkhead, CallContext, CircuitBreaker, DeadLetterQueue, IoErrors, LetterFilter, MemoryQueue, Payload, Reason,
+//!     Recovery, RetryPolicy, execute_with_recovery,
+//! };
+//!
+//! let letters = MemoryQueue::default();
+//! let recovery = Recovery::builder("payments")
+//!     .classifier(IoErrors)
+//!     .retry(RetryPolicy::exponential(Duration::from_millis(50)).max_attempts(4))
+//!     .circuit_breaker(CircuitBreaker::builder("payments").failure_rate(0.5))
+//!     .bulkhead(Bulkhead::builder(64).queue(32))
+//!     .attempt_timeout(Duration::from_secs(2))
+//!     .deadline(Duration::from_secs(10))
+//!     .dead_letters(letters.clone())
+//!     .build()?;
+//!
+//! let call = CallContext::new("charge").destination("payments.example").payload(|| Payload::json("{}"));
+//! let error = execute_with_recovery(recovery.with_context(&call), |_attempt| async {
+//!     Err::<(), _>(Error::from(ErrorKind::ConnectionRefused))
+//! })
+//! .await
+//! .unwrap_err();
+//!
+//! assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 4));
+//! let letter = &letters.peek(&LetterFilter::new(), 1).await?[0];
+//! assert_eq!(Some(letter.id), error.dead_letter());
+//! assert_eq!(letter.idempotency_key.as_deref(), Some(call.idempotency_key()));
+//! # Ok(()) }
+//! ```
+//!
+//! # Each policy alone
+//!
+//! | question | policy |
+//! |---|---|
+//! | Is it worth another attempt, and when? | [`RetryPolicy`], [`Backoff`], [`Jitter`], [`RetryBudget`] |
+//! | Is the dependency up? | [`CircuitBreaker`], one for each key in [`CircuitBreakers`] |
+//! | Is there room? | [`Bulkhead`] |
+//! | Did the server ask to be left alone? | [`Cooldown`] |
+//! | Has it taken too long? | [`timeout`] |
+//! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
+//!
+//! Every one of them takes a closure and gives a future, so another order than that of `Recovery` is plain
+//! nesting: `retry(|| breaker.call(|| op()))`. A retry around a breaker does not spin on an open circuit, and a
+//! retry around a retry does not multiply its attempts.
+//!
+//! # What holds everywhere
+//!
+//! - **Dropping is safe at any await.** Slots, probes, tokens and places in a queue are owned by the future and
+//!   come back with it. Each future says under *Cancel safety* what a dropped one has done.
+//! - **One clock.** Everything follows tokio's clock, so `#[tokio::test(start_paused = true)]` drives it.
+//! - **Checked names.** A setting that cannot work does not build; the [`SettingError`] names it.
+//! - **Quiet.** No task, no output, no global state. Who wants to see what happens adds an [`Observer`].
 #![forbid(unsafe_code)]
 
 mod attempt;
