@@ -9,7 +9,7 @@ use crate::bulkhead::Full;
 use crate::circuit_breaker::Open;
 use crate::classification::Classification;
 use crate::cooldown::CoolingDown;
-use crate::dead_letter::{DeadReason, LetterId, PushError};
+use crate::dead_letter::{DeadReason, Failed, LetterId, PushError};
 
 /// Why a call ended without a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +125,18 @@ pub struct RecoveryError<E> {
     pub(crate) timed_out: bool,
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
-    pub(crate) burial: Option<Box<Result<LetterId, PushError>>>,
+    pub(crate) burial: Option<Box<Burial>>,
+}
+
+/// What became of the letter of a call that failed.
+#[derive(Debug)]
+pub(crate) enum Burial {
+    /// It is stored.
+    Stored(LetterId),
+    /// It could not be stored.
+    Refused(PushError),
+    /// The call was a redrive: it has a letter already, on which this is to be written down.
+    Redriven(LetterId, Box<Failed>),
 }
 
 impl<E> RecoveryError<E> {
@@ -194,22 +205,31 @@ impl<E> RecoveryError<E> {
         }
     }
 
-    /// The number of the call's letter, if it was buried.
+    /// The number of the call's letter, if it has one: because it was buried, or because it was a redrive.
     #[must_use]
     pub fn dead_letter(&self) -> Option<LetterId> {
-        self.burial.as_ref().and_then(|burial| burial.as_ref().as_ref().ok().copied())
+        match self.burial.as_deref()? {
+            Burial::Stored(id) | Burial::Redriven(id, _) => Some(*id),
+            Burial::Refused(_) => None,
+        }
     }
 
     /// Why the call could not be buried, with its letter, if that was tried and failed.
     #[must_use]
     pub fn burial_error(&self) -> Option<&PushError> {
-        self.burial.as_ref().and_then(|burial| burial.as_ref().as_ref().err())
+        match self.burial.as_deref()? {
+            Burial::Refused(error) => Some(error),
+            Burial::Stored(_) | Burial::Redriven(..) => None,
+        }
     }
 
     /// As [`burial_error`](Self::burial_error), by value, so that the letter can be kept elsewhere.
     #[must_use]
     pub fn into_burial_error(self) -> Option<PushError> {
-        self.burial.and_then(|burial| burial.err())
+        match *self.burial? {
+            Burial::Refused(error) => Some(error),
+            Burial::Stored(_) | Burial::Redriven(..) => None,
+        }
     }
 
     /// Changes the operation's error and keeps the rest.

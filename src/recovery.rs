@@ -18,7 +18,7 @@ use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
 use crate::classify::ErrorClassifier;
 use crate::cooldown::Cooldown;
-use crate::dead_letter::{DeadLetterQueue, ErrorChain};
+use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observer, Observers};
 use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Timed};
@@ -134,14 +134,6 @@ impl<E> Recovery<E> {
     #[must_use]
     pub fn dead_letters(&self) -> Option<&Arc<dyn DeadLetterQueue>> {
         self.parts.letters.as_ref().map(|letters| &letters.queue)
-    }
-
-    /// How an error would be written down in a letter.
-    pub(crate) fn describe(&self, error: &RecoveryError<E>) -> ErrorChain {
-        match (&self.parts.letters, error.inner()) {
-            (Some(letters), Some(inner)) => (letters.describe)(inner),
-            _ => ErrorChain::from_display(error),
-        }
     }
 }
 
@@ -302,5 +294,31 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         if let Some(hook) = &self.using.parts.on_give_up {
             hook(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead_letter::{DeadLetter, LetterFilter, MemoryQueue};
+    use crate::error::Burial;
+
+    #[tokio::test(start_paused = true)]
+    async fn redrive_that_fails_writes_no_second_letter() {
+        let queue = MemoryQueue::default();
+        let recovery = Recovery::<std::io::Error>::builder("bank").dead_letters(queue.clone());
+        let recovery = recovery.build().unwrap();
+        let id = queue.push(DeadLetter::new("charge").idempotency_key("order-7")).await.unwrap().id;
+        let letter = queue.peek(&LetterFilter::new(), 1).await.unwrap().remove(0);
+        let call = CallContext::redrive(&letter);
+        assert_eq!(call.idempotency_key(), "order-7");
+
+        let fails = |_| async { Err::<(), _>(std::io::Error::other("still down")) };
+        let error = execute_with_recovery(recovery.with_context(&call), fails).await.unwrap_err();
+        assert_eq!(queue.stats().await.unwrap().pushed, 1, "the letter that it came from");
+        assert_eq!(error.dead_letter(), Some(id));
+        let Some(Burial::Redriven(_, failed)) = error.burial.as_deref() else { panic!("{error:?}") };
+        assert_eq!(failed.attempts.total(), 3, "its attempts are kept for that letter");
+        assert_eq!(failed.error.as_ref().unwrap().to_string(), "still down");
     }
 }

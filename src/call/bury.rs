@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use super::context::CallContext;
 use crate::classification::Classification;
 use crate::dead_letter::{
-    AttemptRecord, DeadLetter, DeadLetterQueue, ErrorChain, History, PushError, PushErrorKind, Receipt,
+    AttemptRecord, DeadLetter, DeadLetterQueue, ErrorChain, Failed, History, LetterId, PushError,
+    PushErrorKind, Receipt,
 };
 use crate::error::{Reason, RecoveryError};
 use crate::time::{self, Instant, later};
@@ -49,6 +50,20 @@ impl<'r, E> Graveyard<'r, E> {
         record = record.category(answer.category()).delay_before(delay_before);
         record.took = took;
         record
+    }
+
+    /// The letter that the call has already, if it is a redrive.
+    pub(super) fn redriven(&self) -> Option<LetterId> {
+        self.context.and_then(CallContext::redriven)
+    }
+
+    /// How a redrive failed, for its letter: told in the same words as a new letter would be.
+    pub(super) fn failed(&self, error: &RecoveryError<E>, history: History) -> Failed {
+        let failed = Failed::from(history).reason(error.reason.of_death()).error(self.chain(error));
+        match &error.classification {
+            Some(answer) => failed.classified(answer),
+            None => failed,
+        }
     }
 
     /// Writes the letter and hands it to the queue.

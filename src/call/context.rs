@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::dead_letter::{DeadLetter, Payload};
+use crate::dead_letter::{DeadLetter, LetterId, Payload};
 use crate::event::CallInfo;
 use crate::random::Dice;
 use crate::time::Instant;
@@ -41,7 +41,7 @@ pub struct CallContext<'p> {
     headers: BTreeMap<String, String>,
     payload: Option<Box<dyn Fn() -> Payload + Send + Sync + 'p>>,
     deadline: Option<Instant>,
-    redrive: bool,
+    redriven: Option<LetterId>,
 }
 
 impl<'p> CallContext<'p> {
@@ -56,7 +56,7 @@ impl<'p> CallContext<'p> {
             headers: BTreeMap::new(),
             payload: None,
             deadline: None,
-            redrive: false,
+            redriven: None,
         }
     }
 
@@ -120,12 +120,13 @@ impl<'p> CallContext<'p> {
             headers: letter.headers.clone(),
             payload: None,
             deadline: None,
-            redrive: true,
+            redriven: Some(letter.id),
         }
     }
 
-    pub(crate) fn is_redrive(&self) -> bool {
-        self.redrive
+    /// The letter of which this is a redrive.
+    pub(crate) fn redriven(&self) -> Option<LetterId> {
+        self.redriven
     }
 
     pub(crate) fn latest_end(&self) -> Option<Instant> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::attempt::{Cut, Pass};
+use super::bury::Graveyard;
 use super::hooks::FailedAttempt;
 use super::policies::{Limits, Policies};
 use crate::attempt::Attempt;
@@ -17,7 +18,7 @@ use crate::circuit_breaker::{Open, Permit};
 use crate::classification::{Category, Classification, Outcome};
 use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
-use crate::error::{Reason, RecoveryError};
+use crate::error::{self, Reason, RecoveryError};
 use crate::event::{DelaySource, Event};
 use crate::nested;
 use crate::retry::{Nested, OnEmptyBudget, Progress, Stop, Token};
@@ -414,11 +415,20 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
     /// The error of a call that ends now, and the burial that it is owed, if somebody keeps letters.
     #[cold]
     pub(super) fn give_up(&mut self, reason: Reason) -> (RecoveryError<E>, Option<Burial<'r>>) {
-        let history = self.past.as_mut().map(|past| std::mem::take(&mut past.history));
-        let error = self.error(reason);
+        let history = self.past.as_mut().map(|past| std::mem::take(&mut past.history)).unwrap_or_default();
+        let mut error = self.error(reason);
         self.tell_give_up(&error);
-        let burial =
-            self.policies.graveyard().map(|graveyard| graveyard.bury(&error, history.unwrap_or_default()));
+        let graveyard = self.policies.graveyard();
+        let redriven = graveyard.as_ref().and_then(Graveyard::redriven);
+        let burial = match (graveyard, redriven) {
+            (Some(graveyard), Some(letter)) => {
+                let failed = Box::new(graveyard.failed(&error, history));
+                error.burial = Some(Box::new(error::Burial::Redriven(letter, failed)));
+                None
+            }
+            (Some(graveyard), None) => Some(graveyard.bury(&error, history)),
+            (None, _) => None,
+        };
         self.policies.gave_up(&error);
         if burial.is_none() {
             Self::note(&error);
@@ -450,7 +460,10 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
                 Err(_) => Event::LetterRefused { call },
             });
         }
-        error.burial = Some(Box::new(answer.map(|receipt| receipt.id)));
+        error.burial = Some(Box::new(match answer {
+            Ok(receipt) => error::Burial::Stored(receipt.id),
+            Err(refusal) => error::Burial::Refused(refusal),
+        }));
         Self::note(error);
     }
 
