@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::SystemTime;
 
 use crate::dead_letter::{DeadLetter, LetterId, Payload};
 use crate::event::CallInfo;
@@ -116,7 +117,7 @@ impl<'p> CallContext<'p> {
             operation: letter.operation.clone(),
             destination: letter.destination.clone(),
             correlation_id: letter.correlation_id.clone(),
-            idempotency_key: letter.idempotency_key.clone().unwrap_or_default(),
+            idempotency_key: redrive_key(letter),
             headers: letter.headers.clone(),
             payload: None,
             deadline: None,
@@ -153,6 +154,19 @@ impl<'p> CallContext<'p> {
     }
 }
 
+/// The key of a letter's redrives, the same each time. A letter without one gets a key of its own: under one
+/// that letters share, the server would do the first of them and drop the others. The moment of death is
+/// part of it, as the numbers of a queue in memory begin again with the process.
+fn redrive_key(letter: &DeadLetter) -> String {
+    match &letter.idempotency_key {
+        Some(key) if !key.is_empty() => key.clone(),
+        _ => {
+            let since = letter.died_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            format!("dead-letter-{}-{:x}", letter.id, since.as_nanos())
+        }
+    }
+}
+
 impl fmt::Debug for CallContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallContext")
@@ -161,5 +175,33 @@ impl fmt::Debug for CallContext<'_> {
             .field("correlation_id", &self.correlation_id)
             .field("idempotency_key", &self.idempotency_key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn letter(id: u64) -> DeadLetter {
+        let mut letter = DeadLetter::new("charge").died_at(SystemTime::UNIX_EPOCH);
+        letter.id = LetterId::new(id);
+        letter
+    }
+
+    #[test]
+    fn redrive_keeps_the_key_of_its_letter() {
+        let kept = letter(7).idempotency_key("order-7");
+        assert_eq!(CallContext::redrive(&kept).idempotency_key(), "order-7");
+    }
+
+    #[test]
+    fn letters_without_a_key_do_not_share_one() {
+        let key = |letter: &DeadLetter| CallContext::redrive(letter).idempotency_key().to_owned();
+        assert_eq!(key(&letter(7)), key(&letter(7)), "the same on every redrive");
+        assert_ne!(key(&letter(7)), key(&letter(8)));
+        let of_another_run = letter(7).died_at(SystemTime::UNIX_EPOCH + Duration::from_nanos(1));
+        assert_ne!(key(&letter(7)), key(&of_another_run), "numbers of a memory queue begin again");
     }
 }
