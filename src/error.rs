@@ -10,6 +10,7 @@ use crate::circuit_breaker::Open;
 use crate::classification::Classification;
 use crate::cooldown::CoolingDown;
 use crate::dead_letter::{DeadReason, Failed, LetterId, PushError};
+use crate::nested;
 
 /// Why a call ended without a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,6 +230,13 @@ impl<E> RecoveryError<E> {
         match *self.burial? {
             Burial::Refused(error) => Some(error),
             Burial::Stored(_) | Burial::Redriven(..) => None,
+        }
+    }
+
+    /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
+    pub(crate) fn note(&self) {
+        if self.attempts > 1 || self.is_rejection() || self.reason == Reason::NestedRetry {
+            nested::note(&self.name);
         }
     }
 

@@ -143,6 +143,7 @@ mod cooldown;
 mod dead_letter;
 mod error;
 mod event;
+mod fallback;
 mod nested;
 mod random;
 mod recovery;
@@ -179,6 +180,7 @@ pub use crate::dead_letter::{
 };
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
+pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
 pub use crate::recovery::{
     ExecuteWithRecovery, Recovery, RecoveryBuilder, Using, execute_with_recovery, execute_with_recovery_mut,
 };

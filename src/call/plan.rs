@@ -431,7 +431,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         };
         self.policies.gave_up(&error);
         if burial.is_none() {
-            Self::note(&error);
+            error.note();
         }
         (error, burial)
     }
@@ -464,14 +464,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             Ok(receipt) => error::Burial::Stored(receipt.id),
             Err(refusal) => error::Burial::Refused(refusal),
         }));
-        Self::note(error);
-    }
-
-    /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
-    fn note(error: &RecoveryError<E>) {
-        if error.attempts > 1 || error.is_rejection() || error.reason == Reason::NestedRetry {
-            nested::note(&error.name);
-        }
+        error.note();
     }
 
     /// What a wait must listen to besides the clock.
