@@ -1,4 +1,6 @@
 //! Whole calls, by scenario, on a paused clock.
+#![expect(missing_docs, reason = "tests are named as the claims they make")]
 
 mod fallback;
 mod floors;
+mod reconnect;
