@@ -9,6 +9,7 @@ mod hooks;
 mod judge;
 mod plan;
 mod policies;
+mod queue;
 
 pub(crate) use self::bury::{Describe, Graveyard};
 pub use self::context::CallContext;

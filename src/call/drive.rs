@@ -13,9 +13,8 @@ use super::attempt::{self, Pass};
 use super::judge::Judge;
 use super::plan::{Begin, Next, Plan, Then, Wait};
 use super::policies::Policies;
+use super::queue::Queue;
 use crate::attempt::Attempt;
-use crate::bulkhead::Acquire;
-use crate::circuit_breaker::Permit;
 use crate::dead_letter::{PushError, Receipt};
 use crate::error::{Reason, RecoveryError};
 use crate::time::{Instant, Now};
@@ -40,8 +39,8 @@ pin_project! {
     enum Stage<'r, Fut, T, E> {
         // Nothing has been asked of anybody yet.
         New,
-        // Waiting for a slot. The permit has no attempt to report yet, so a drop says nothing.
-        Queued { permit: Option<Permit<'r>>, slot: Pin<Box<Acquire<'r>>> },
+        // Waiting for a slot.
+        Queued { queue: Queue<'r> },
         // Polling the operation. The attempt is dropped first, then the pass gives back what it was given.
         Running { #[pin] attempt: Fut, pass: Option<Pass<'r>> },
         // The user's hook has its say before the wait. A value that was not good enough is kept until the
@@ -92,14 +91,14 @@ where
             let begin = match this.stage.as_mut().project() {
                 StageProj::New => this.plan.begin(&Now::unread()),
 
-                StageProj::Queued { permit, slot } => match slot.as_mut().poll(cx) {
-                    Poll::Ready(Ok(slot)) => this.plan.got_slot(permit.take(), slot, &Now::unread()),
-                    Poll::Ready(Err(full)) => Begin::Refused(Reason::BulkheadFull(full)),
-                    Poll::Pending => {
-                        ready!(attempt::poll_deadline(this.plan, this.timer.as_mut(), cx));
-                        Begin::Refused(Reason::DeadlineExceeded)
+                StageProj::Queued { queue } => {
+                    let answer = ready!(queue.poll(this.timer.as_mut(), cx));
+                    this.timer.as_mut().disarm();
+                    match answer {
+                        Ok((permit, slot)) => this.plan.got_slot(permit, slot, &Now::unread()),
+                        Err(reason) => Begin::Refused(reason),
                     }
-                },
+                }
 
                 StageProj::Running { attempt, pass } => {
                     let held = pass.as_mut().expect("an attempt holds its pass until it ends");
@@ -177,7 +176,7 @@ where
                     let attempt = (this.op)(this.plan.attempt());
                     this.stage.set(Stage::Running { attempt, pass: Some(pass) });
                 }
-                Begin::Queue(permit, slot) => this.stage.set(Stage::Queued { permit, slot }),
+                Begin::Queue(queue) => this.stage.set(Stage::Queued { queue }),
                 Begin::Wait(Wait { until, then }) => {
                     let (then, shutdown) = (Some(then), this.plan.shutdown());
                     this.stage.set(Stage::Waiting { until, then, shutdown, value: kept });

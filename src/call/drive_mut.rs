@@ -76,11 +76,16 @@ where
                     Next::GiveUp(reason) => Begin::Refused(reason),
                 }
             }
-            Begin::Queue(permit, slot) => match in_time(&mut plan, slot).await {
-                Some(Ok(slot)) => plan.got_slot(permit, slot, &Now::unread()),
-                Some(Err(full)) => Begin::Refused(Reason::BulkheadFull(full)),
-                None => Begin::Refused(Reason::DeadlineExceeded),
-            },
+            Begin::Queue(mut queue) => {
+                let answer = {
+                    let mut timer = pin!(Timer::idle());
+                    poll_fn(|cx| queue.poll(timer.as_mut(), cx)).await
+                };
+                match answer {
+                    Ok((permit, slot)) => plan.got_slot(permit, slot, &Now::unread()),
+                    Err(reason) => Begin::Refused(reason),
+                }
+            }
             Begin::Wait(Wait { until, then }) => wait(&mut plan, until, then).await,
             Begin::Refused(reason) => break reason,
         };

@@ -3,7 +3,6 @@
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,8 +11,9 @@ use super::attempt::{Cut, Pass};
 use super::bury::Graveyard;
 use super::hooks::FailedAttempt;
 use super::policies::{Limits, Policies};
+use super::queue::Queue;
 use crate::attempt::Attempt;
-use crate::bulkhead::Acquire;
+use crate::bulkhead::{Bulkhead, Slot};
 use crate::circuit_breaker::{Open, Permit};
 use crate::classification::{Category, Classification, Outcome};
 use crate::cooldown::Turn;
@@ -58,7 +58,7 @@ pub(super) struct Past<E> {
 pub(super) enum Begin<'r> {
     Go(Pass<'r>),
     /// Wait for a slot.
-    Queue(Option<Permit<'r>>, Pin<Box<Acquire<'r>>>),
+    Queue(Queue<'r>),
     /// Wait, then begin again.
     Wait(Wait),
     /// No attempt will be made.
@@ -151,18 +151,21 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             None => self.go(permit, None),
             Some(bulkhead) => match bulkhead.take() {
                 Some(slot) => self.go(permit, Some(slot)),
-                None => Begin::Queue(permit, Box::pin(bulkhead.acquire())),
+                None => self.queue(permit, bulkhead, now),
             },
         }
     }
 
+    /// Waits for a slot: no longer than the call may take, and, before another attempt, than the program wants.
+    fn queue(&mut self, permit: Option<Permit<'r>>, bulkhead: &'r Bulkhead, now: &Now) -> Begin<'r> {
+        self.started(now);
+        let (slot, deadline) = (Box::pin(bulkhead.acquire()), self.deadline());
+        let shutdown = if self.attempts > 0 { self.shutdown() } else { None };
+        Begin::Queue(Queue { permit, slot, deadline, shutdown })
+    }
+
     /// A slot came after a wait. The circuit may have opened meanwhile; then it is asked again.
-    pub(super) fn got_slot(
-        &mut self,
-        permit: Option<Permit<'r>>,
-        slot: crate::bulkhead::Slot<'r>,
-        now: &Now,
-    ) -> Begin<'r> {
+    pub(super) fn got_slot(&mut self, permit: Option<Permit<'r>>, slot: Slot<'r>, now: &Now) -> Begin<'r> {
         if let Err(reason) = self.may_go_on(now) {
             return Begin::Refused(reason);
         }
@@ -174,7 +177,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         }
     }
 
-    fn go(&mut self, permit: Option<Permit<'r>>, slot: Option<crate::bulkhead::Slot<'r>>) -> Begin<'r> {
+    fn go(&mut self, permit: Option<Permit<'r>>, slot: Option<Slot<'r>>) -> Begin<'r> {
         self.attempts = self.attempts.saturating_add(1);
         let mut pass = Pass { permit, slot, pending_since: None };
         if let Some(observers) = self.policies.observers() {

@@ -1,0 +1,44 @@
+//! Waiting for a slot, for as long as the call may wait at all.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::future::BoxFuture;
+
+use crate::bulkhead::{Acquire, Slot};
+use crate::circuit_breaker::Permit;
+use crate::error::Reason;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// A place in the line for a slot, and what ends the wait without one. The permit has no attempt to report
+/// yet, so a drop says nothing.
+pub(super) struct Queue<'r> {
+    pub(super) permit: Option<Permit<'r>>,
+    pub(super) slot: Pin<Box<Acquire<'r>>>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) shutdown: Option<BoxFuture<'static, ()>>,
+}
+
+impl<'r> Queue<'r> {
+    /// The slot, and the permit that came into the line with it. A slot that is there counts, however late.
+    pub(super) fn poll(
+        &mut self,
+        timer: Pin<&mut Timer>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Option<Permit<'r>>, Slot<'r>), Reason>> {
+        if let Poll::Ready(answer) = self.slot.as_mut().poll(cx) {
+            return Poll::Ready(match answer {
+                Ok(slot) => Ok((self.permit.take(), slot)),
+                Err(full) => Err(Reason::BulkheadFull(full)),
+            });
+        }
+        if self.shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(Reason::ShutDown));
+        }
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        ready!(timer.poll_until(deadline, cx));
+        Poll::Ready(Err(Reason::DeadlineExceeded))
+    }
+}
