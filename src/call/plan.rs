@@ -133,7 +133,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         if let Some(cooldown) = self.policies.cooldown() {
             match cooldown.ask(self.attempts == 0, now) {
                 Ok(None) => {}
-                Ok(Some(turn)) => return self.wait_for(turn),
+                Ok(Some(turn)) => return self.wait_for(turn, now),
                 Err(cooling) => return Begin::Refused(Reason::CoolingDown(cooling)),
             }
         }
@@ -200,7 +200,8 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         }
     }
 
-    fn wait_for(&mut self, turn: Turn) -> Begin<'r> {
+    fn wait_for(&mut self, turn: Turn, now: &Now) -> Begin<'r> {
+        self.started(now);
         let until = turn.at();
         if self.deadline().is_some_and(|deadline| until >= deadline) {
             return Begin::Refused(Reason::DeadlineExceeded);
@@ -406,7 +407,7 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
                 self.begin(&now)
             }
             Then::Leave(turn) => match turn.leave(&now) {
-                Some(later) => self.wait_for(later),
+                Some(later) => self.wait_for(later, &now),
                 None => match self.may_go_on(&now) {
                     Ok(()) => self.enter(&now),
                     Err(reason) => Begin::Refused(reason),
