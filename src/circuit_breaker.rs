@@ -3,6 +3,7 @@
 mod call;
 mod circuit;
 mod control;
+mod counts;
 mod group;
 mod half_open;
 mod keyed;
@@ -19,13 +20,15 @@ use thiserror::Error;
 
 pub use self::call::CircuitBreakerCall;
 pub use self::circuit::Control;
-use self::circuit::{Change, Circuit, Counts, Entry, Report, State};
+use self::circuit::{Change, Circuit, Entry, Report, State};
 pub use self::control::Isolation;
+use self::counts::Counts;
 pub use self::group::BreakerGroup;
+pub use self::half_open::HalfOpen;
 pub use self::keyed::CircuitBreakers;
 pub use self::permit::Permit;
 use self::rules::Rules;
-pub use self::rules::{Abandoned, CircuitBreakerBuilder, HalfOpen, Ramp};
+pub use self::rules::{Abandoned, CircuitBreakerBuilder, Ramp};
 pub use self::snapshot::{CircuitSnapshot, CircuitState};
 use crate::classification::Outcome;
 use crate::event::{Event, Observer, Observers};

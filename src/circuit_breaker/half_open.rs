@@ -1,10 +1,111 @@
 //! The probes of a half-open circuit: exactly so many, each for a limited time.
 
+use std::time::Duration;
+
 use super::circuit::Entry;
-use super::rules::{Abandoned, HalfOpen, Rules};
+use super::rules::{Abandoned, CHECK, Rules};
 use crate::classification::Outcome;
 use crate::event::Trip;
+use crate::setting::SettingError;
 use crate::time::{Instant, later};
+
+/// How a half-open circuit finds out whether the dependency is back.
+///
+/// Exactly [`probes`](Self::probes) calls are let through. The circuit closes as soon as enough of them have
+/// succeeded, and opens again as soon as that has become impossible. A probe that is dropped or says nothing
+/// of the dependency gives its place back; one that runs longer than its [`lease`](Self::lease) loses its
+/// place to the next caller, though its result still counts if it comes while the circuit is half-open.
+///
+/// ```
+/// use std::time::Duration;
+/// use recoup::{CircuitBreaker, HalfOpen};
+/// let careful = HalfOpen::probes(10).failure_rate(0.2).lease(Duration::from_secs(5));
+/// assert!(CircuitBreaker::builder("db").half_open(careful).build().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HalfOpen {
+    probes: u32,
+    successes: Option<u32>,
+    failure_rate: f64,
+    lease: Duration,
+}
+
+impl HalfOpen {
+    /// Lets so many probes through.
+    #[must_use]
+    pub const fn probes(probes: u32) -> Self {
+        Self { probes, successes: None, failure_rate: 0.0, lease: Duration::from_secs(30) }
+    }
+
+    /// How many probes must succeed. Default: all but those that [`failure_rate`](Self::failure_rate)
+    /// allows to fail.
+    #[must_use]
+    pub const fn successes(mut self, successes: u32) -> Self {
+        self.successes = Some(successes);
+        self
+    }
+
+    /// The share of the probes that may fail, from 0.0 to below 1.0. Default: 0.0.
+    #[must_use]
+    pub const fn failure_rate(mut self, share: f64) -> Self {
+        self.failure_rate = share;
+        self
+    }
+
+    /// How long a probe holds its place at most. Default: 30 s.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How many probes may fail.
+    fn allowed_failures(&self) -> u32 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the share is from 0 to 1, so the product is from 0 to `probes`"
+        )]
+        let by_rate = (f64::from(self.probes) * self.failure_rate) as u32;
+        match self.successes {
+            // Asked for by number alone: whatever still leaves room for that number.
+            Some(needed) if self.failure_rate == 0.0 => self.probes.saturating_sub(needed),
+            _ => by_rate,
+        }
+    }
+
+    /// How many probes must succeed.
+    fn needed_successes(&self) -> u32 {
+        self.successes.unwrap_or(self.probes - self.allowed_failures())
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        CHECK.at_least_one("half_open.probes", self.probes)?;
+        if !(self.failure_rate >= 0.0 && self.failure_rate < 1.0) {
+            return Err(CHECK.refuse(
+                "half_open.failure_rate",
+                self.failure_rate,
+                "at least 0.0 and below 1.0",
+            ));
+        }
+        if let Some(needed) = self.successes
+            && !(1..=self.probes).contains(&needed)
+        {
+            return Err(CHECK.refuse(
+                "half_open.successes",
+                needed,
+                "at least 1 and at most the number of probes",
+            ));
+        }
+        CHECK.longer_than_zero("half_open.lease", self.lease)
+    }
+}
+
+impl Default for HalfOpen {
+    fn default() -> Self {
+        Self::probes(3).successes(2)
+    }
+}
 
 /// One episode of probing.
 #[derive(Debug)]
