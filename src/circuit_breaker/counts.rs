@@ -49,9 +49,7 @@ impl Counts {
                 Abandoned::Ignore if slow => {}
                 Abandoned::Ignore => return false,
                 Abandoned::AllAbandoned => {
-                    // The circuit's lock is held: nobody else counts up.
-                    let run = self.abandoned_in_a_row.load(Relaxed);
-                    self.abandoned_in_a_row.store(run.saturating_add(1), Relaxed);
+                    one_more(&self.abandoned_in_a_row);
                     if !slow {
                         return true;
                     }
@@ -61,8 +59,7 @@ impl Counts {
             },
         }
         if mark.failed {
-            let run = self.failures_in_a_row.load(Relaxed);
-            self.failures_in_a_row.store(run.saturating_add(1), Relaxed);
+            one_more(&self.failures_in_a_row);
         }
         if let Some(window) = &self.calls {
             if mark == Mark::default() { window.success() } else { window.record(mark) }
@@ -101,6 +98,11 @@ impl Counts {
             window.reset();
         }
     }
+}
+
+/// Counts a run up. In one step: a success ends it without the circuit's lock, and must not be overwritten.
+fn one_more(run: &AtomicU32) {
+    let _at_its_most = run.fetch_update(Relaxed, Relaxed, |run| run.checked_add(1));
 }
 
 impl Rules {
