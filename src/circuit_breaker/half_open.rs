@@ -61,17 +61,25 @@ impl HalfOpen {
 
     /// How many probes may fail.
     fn allowed_failures(&self) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the share is from 0 to 1, so the product is from 0 to `probes`"
-        )]
-        let by_rate = (f64::from(self.probes) * self.failure_rate) as u32;
         match self.successes {
             // Asked for by number alone: whatever still leaves room for that number.
             Some(needed) if self.failure_rate == 0.0 => self.probes.saturating_sub(needed),
-            _ => by_rate,
+            _ => self.allowed_by_rate(),
         }
+    }
+
+    /// The most failures whose share of the probes is not above the rate.
+    fn allowed_by_rate(&self) -> u32 {
+        let probes = f64::from(self.probes);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the share is from 0 to below 1, so the product is from 0 to `probes`"
+        )]
+        let about = (probes * self.failure_rate) as u32;
+        // The product may have been rounded to just below a whole number; the quotient decides.
+        let one_more = about.saturating_add(1);
+        if f64::from(one_more) / probes <= self.failure_rate { one_more } else { about }
     }
 
     /// How many probes must succeed.
