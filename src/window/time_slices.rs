@@ -10,6 +10,12 @@ use crate::time::Instant;
 /// Into how many slices a window is cut. It slides by one slice at a time.
 const SLICES: usize = 10;
 
+/// How long slices are told apart: longer than a process lives.
+const LIFETIME_NANOS: u64 = 50 * 365 * 24 * 60 * 60 * 1_000_000_000;
+
+/// Leaves a slice's number at least a byte.
+const MOST_CALL_BITS: u32 = 56;
+
 /// Counts the calls of the last `span` in slices of a tenth of it.
 ///
 /// Time since `origin` is cut into numbered slices. Ten of them are kept, each in the place that its number
@@ -42,9 +48,9 @@ impl TimeWindow {
     pub(crate) fn new(span: Duration, origin: Instant) -> Self {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let slice_nanos = nanos.div_ceil(SLICES as u64).max(1);
-        // Below a second a slice takes at most 16 million calls and its number lasts three years even at
-        // 100 us; from a second on it takes 68 billion calls and its number lasts eight years.
-        let call_bits = if slice_nanos < 1_000_000_000 { 24 } else { 36 };
+        // A slice's number gets the bits that it needs to last, its calls get the others: a million calls
+        // in slices of 100 us, and more the longer a slice is.
+        let call_bits = (LIFETIME_NANOS / slice_nanos).leading_zeros().min(MOST_CALL_BITS);
         Self { origin, slice_nanos, call_bits, words: Default::default(), marks: Lock::default() }
     }
 
@@ -165,6 +171,33 @@ mod tests {
         window.success(later);
         window.record(FAILED, start);
         assert_eq!(window.tally(later), Tally { calls: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn shortest_window_works_for_decades() {
+        let start = now();
+        for span in [1, 9, 500, 9_999, 10_000, 60_000].map(Duration::from_millis) {
+            let window = TimeWindow::new(span, start);
+            for years in [1, 4, 9, 30, 49] {
+                let later = start + Duration::from_secs(60 * 60 * 24 * 365 * years);
+                (0..5).for_each(|_| window.record(FAILED, later));
+                let tally = window.tally(later);
+                assert_eq!((tally.calls, tally.failed), (5, 5), "{span:?} after {years} years");
+            }
+        }
+    }
+
+    #[test]
+    fn slice_holds_a_billion_calls_a_second() {
+        let start = now();
+        for millis in [1, 100, 500, 9_999, 60_000] {
+            let window = TimeWindow::new(Duration::from_millis(millis), start);
+            let calls = millis * 100_000;
+            window.success(start);
+            window.words[0].fetch_add(calls - 2, Ordering::Relaxed); // as many more
+            window.record(FAILED, start);
+            assert_eq!(window.tally(start).calls, calls, "{millis} ms");
+        }
     }
 
     #[test]
