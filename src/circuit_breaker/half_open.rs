@@ -7,7 +7,10 @@ use super::rules::{Abandoned, CHECK, Rules};
 use crate::classification::Outcome;
 use crate::event::Trip;
 use crate::setting::SettingError;
-use crate::time::{Instant, later};
+use crate::time::{Instant, earlier, later};
+
+/// The soonest that a caller who was turned away is told to ask again: a probe needs some time.
+const SOONEST: Duration = Duration::from_millis(10);
 
 /// How a half-open circuit finds out whether the dependency is back.
 ///
@@ -119,8 +122,8 @@ impl Default for HalfOpen {
 #[derive(Debug)]
 pub(super) struct Probing {
     settings: HalfOpen,
-    /// Probes under way that still hold a place: their number, and when they lose it.
-    running: Vec<(u64, Option<Instant>)>,
+    /// Probes under way that still hold a place: their number, and when they began; the oldest first.
+    running: Vec<(u64, Instant)>,
     entered: u64,
     successes: u32,
     failures: u32,
@@ -144,15 +147,23 @@ impl Probing {
     /// Lets the caller in as a probe if a place is free. A place is taken by each probe that runs within its
     /// lease and by each that has given a result.
     pub(super) fn enter(&mut self, now: Instant) -> Entry {
-        self.running.retain(|(_, expires)| expires.is_none_or(|at| now < at));
+        let lease = self.settings.lease;
+        self.running.retain(|(_, since)| later(*since, lease).is_none_or(|expires| now < expires));
         let taken = self.running.len() as u64 + u64::from(self.successes) + u64::from(self.failures);
         if taken >= self.settings.probes.into() {
-            let until = self.running.iter().filter_map(|(_, expires)| *expires).min();
-            return Entry::Turned { until };
+            return Entry::Turned { until: self.ask_again(now) };
         }
         self.entered += 1;
-        self.running.push((self.entered, later(now, self.settings.lease)));
+        self.running.push((self.entered, now));
         Entry::Probe(self.entered)
+    }
+
+    /// When somebody who found no place may ask again. A lease is far longer than most probes take, so it is
+    /// not waited for: as long again as the oldest probe has run. Whoever asks each time asks seldom.
+    fn ask_again(&self, now: Instant) -> Option<Instant> {
+        let (_, oldest) = self.running.first()?;
+        let again = now.saturating_duration_since(*oldest).max(SOONEST);
+        earlier(later(now, again), later(*oldest, self.settings.lease))
     }
 
     /// Takes in how a probe ended. `Some(Ok)` closes the circuit, `Some(Err)` opens it, `None` goes on.
@@ -193,5 +204,25 @@ impl Probing {
         let out_of_reach = self.settings.probes.saturating_sub(self.failures) < needed;
         (self.failures > allowed || out_of_reach)
             .then_some(Err(Trip::Probes { failures: self.failures, successes: self.successes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turned_away_callers_ask_again_ever_more_seldom_and_by_the_end_of_the_lease() {
+        let start = crate::time::now();
+        let ms = |after: u64| start + Duration::from_millis(after);
+        let mut probing = Probing::new(HalfOpen::probes(1).lease(Duration::from_millis(100)));
+        assert!(matches!(probing.enter(start), Entry::Probe(1)));
+        for (asked, told) in [(0, 10), (10, 20), (20, 40), (40, 80), (80, 100)] {
+            match probing.enter(ms(asked)) {
+                Entry::Turned { until } => assert_eq!(until, Some(ms(told)), "asked at {asked} ms"),
+                _ => panic!("there is one place"),
+            }
+        }
+        assert!(matches!(probing.enter(ms(100)), Entry::Probe(2)), "the lease is over");
     }
 }

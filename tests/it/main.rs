@@ -5,3 +5,4 @@ mod cancellation;
 mod fallback;
 mod floors;
 mod reconnect;
+mod waiting;

@@ -1,0 +1,34 @@
+//! Callers that wait for an open circuit.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use recoup::{CircuitBreaker, Recovery, RetryPolicy, execute_with_recovery};
+
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_an_open_circuit_get_through_once_it_is_closed() {
+    let breaker = CircuitBreaker::builder("db")
+        .consecutive_failures(1)
+        .open_for(Duration::from_millis(500))
+        .no_ramp()
+        .build()
+        .unwrap();
+    let policy = RetryPolicy::fixed(Duration::from_millis(10)).max_attempts(4).wait_for_open_circuit();
+    let db = Recovery::<&str>::builder("db")
+        .retry(policy)
+        .circuit_breaker(breaker.clone())
+        .deadline(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    let _down = breaker.call(|| async { Err::<(), _>("down") }).await;
+    assert!(breaker.admit().is_err());
+
+    let up = |_| async {
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        Ok::<_, &str>(())
+    };
+    // More than there are probes: the others find the circuit half-open, and not for as long as a lease.
+    let calls = join_all((0..10).map(|_| execute_with_recovery(&db, up))).await;
+    let lost: Vec<_> = calls.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    assert_eq!(lost, [""; 0]);
+}
