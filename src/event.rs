@@ -213,7 +213,7 @@ impl fmt::Display for Trip {
                 write!(f, "{abandoned} of {calls} calls were abandoned")
             }
             Self::Probes { failures, successes } => {
-                write!(f, "{failures} probes failed and {successes} succeeded")
+                write!(f, "of the probes {failures} failed and {successes} succeeded")
             }
             Self::Manual => f.write_str("opened by hand"),
         }
