@@ -233,6 +233,14 @@ impl<E> RecoveryError<E> {
         }
     }
 
+    /// What the letter of a redrive that failed is to be told, once.
+    pub(crate) fn take_redriven(&mut self) -> Option<Failed> {
+        match self.burial.as_deref_mut()? {
+            Burial::Redriven(_, failed) => Some(std::mem::take(failed)),
+            Burial::Stored(_) | Burial::Refused(_) => None,
+        }
+    }
+
     /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
     pub(crate) fn note(&self) {
         if self.attempts > 1 || self.is_rejection() || self.reason == Reason::NestedRetry {

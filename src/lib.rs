@@ -148,6 +148,7 @@ mod nested;
 mod random;
 mod reconnect;
 mod recovery;
+mod redrive;
 mod rejection;
 mod retry;
 mod retrying;
@@ -185,6 +186,9 @@ pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, O
 pub use crate::reconnect::{Reconnect, ReconnectBuilder, Supervise, reconnect};
 pub use crate::recovery::{
     ExecuteWithRecovery, Recovery, RecoveryBuilder, Using, execute_with_recovery, execute_with_recovery_mut,
+};
+pub use crate::redrive::{
+    Redrive, RedriveError, RedriveOne, RedriveReport, Redriven, Stopped, redrive, redrive_one,
 };
 pub use crate::rejection::CallError;
 pub use crate::retry::{

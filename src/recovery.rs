@@ -130,6 +130,11 @@ impl<E> Recovery<E> {
         self.parts.retry.budget()
     }
 
+    /// The shutdown that its calls watch, if there is one.
+    pub(crate) fn shutdown(&self) -> Option<&Shutdown> {
+        self.parts.shutdown.as_ref()
+    }
+
     /// The queue that letters go to, if there is one.
     #[must_use]
     pub fn dead_letters(&self) -> Option<&Arc<dyn DeadLetterQueue>> {

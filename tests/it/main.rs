@@ -4,5 +4,6 @@
 mod cancellation;
 mod fallback;
 mod floors;
+mod letters;
 mod reconnect;
 mod waiting;
