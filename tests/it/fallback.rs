@@ -1,4 +1,5 @@
 //! What the caller gets instead.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ async fn fallback_may_decline_and_the_error_stays_whole() {
 async fn fallback_is_told_where_the_letter_lies() {
     let queue = MemoryQueue::default();
     let recovery = Recovery::<Error>::builder("users")
-        .dead_letters_described(queue, |error| recoup::ErrorChain::from_display(error))
+        .dead_letters_described(queue, recoup::ErrorChain::from_display)
         .build()
         .unwrap();
     let call = CallContext::new("fetch");
@@ -138,7 +139,7 @@ async fn every_call_that_ends_in_a_recovery_error_has_fallbacks() {
     });
     assert_eq!(lent.or_value(5).await, 5);
     assert_eq!(seen, 3);
-    let timed = retry(|| std::future::pending::<Result<u32, Error>>()).deadline(Duration::from_secs(1));
+    let timed = retry(std::future::pending::<Result<u32, Error>>).deadline(Duration::from_secs(1));
     assert_eq!(timed.or_value(6).await, 6);
 }
 

@@ -1,4 +1,7 @@
 //! Letters of calls that were given up, and their redrive.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::disallowed_methods, reason = "a test reads the paused clock itself")]
+#![expect(clippy::disallowed_types, reason = "the crate's own lock is not public")]
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -172,7 +175,7 @@ async fn d1_call_ends_only_once_its_letter_is_stored() {
     let recovery = builder(Arc::clone(&queue)).retry(RetryPolicy::never()).build().unwrap();
     let mut call = Box::pin(execute_with_recovery(&recovery, down));
     assert!((&mut call).now_or_never().is_none());
-    advance(10 * SECOND - Duration::from_millis(1)).await;
+    advance(Duration::from_millis(9_999)).await;
     assert!((&mut call).now_or_never().is_none(), "not stored yet");
     assert!(all(&queue.memory).await.is_empty());
     let error = call.await.unwrap_err();
@@ -294,21 +297,21 @@ async fn d4_crash_between_success_and_removal_repeats_under_the_same_key() {
     queue.memory.push(DeadLetter::new("no key of its own")).await.unwrap();
     let recovery = builder(Arc::clone(&queue)).build().unwrap();
     let served = Mutex::new(Vec::new());
-    let serves = |letter: Arc<DeadLetter>, _| {
+    let serve = |letter: Arc<DeadLetter>, _| {
         served.lock().unwrap().push((letter.id.get(), letter.idempotency_key.clone().unwrap()));
         async { Ok(()) }
     };
     queue.failing_settlements.store(true, Ordering::Relaxed); // as when the process dies right there
     for id in [1, 2] {
-        let redriven = redrive_one(&recovery, LetterId::new(id), serves).await.unwrap();
+        let redriven = redrive_one(&recovery, LetterId::new(id), serve).await.unwrap();
         assert!(redriven.result.is_ok());
         assert_eq!(redriven.settled, Err(SettleError::Storage(disk_full())));
     }
     queue.failing_settlements.store(false, Ordering::Relaxed);
-    let early = redrive(&recovery, &every(), serves).await.unwrap();
+    let early = redrive(&recovery, &every(), serve).await.unwrap();
     assert_eq!((early.skipped, early.delivered), (2, 0), "still leased");
     advance(300 * SECOND).await;
-    let late = redrive(&recovery, &every(), serves).await.unwrap();
+    let late = redrive(&recovery, &every(), serve).await.unwrap();
     assert_eq!(late.delivered, 2);
     let served = served.into_inner().unwrap();
     assert_eq!(

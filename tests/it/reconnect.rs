@@ -1,4 +1,6 @@
 //! Connections that are meant to stay up.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::disallowed_methods, reason = "a test reads the paused clock itself")]
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
