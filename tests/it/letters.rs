@@ -386,6 +386,8 @@ async fn d4_letter_that_opens_the_circuit_is_counted_and_cannot_block_the_others
         if report.delivered > 0 {
             break report.delivered;
         }
+        assert!(matches!(report.stopped, Some(Stopped::Call(Reason::CircuitOpen(_)))), "{report:?}");
+        assert_eq!(all(&queue).await[1].deliveries, 0, "the second letter is not even leased");
         assert!(runs < 5, "the second letter never had its turn: {report:?}");
         advance(3600 * SECOND).await;
     };

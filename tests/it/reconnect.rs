@@ -148,8 +148,9 @@ async fn delays_of_zero_leave_room_for_others() {
         let backoff = Backoff::from_fn(|lost| if lost < 1_000_000 { Duration::ZERO } else { SECOND });
         Reconnect::builder().backoff(backoff).build().unwrap()
     };
-    let done = AtomicBool::new(false);
+    let (done, runs) = (AtomicBool::new(false), AtomicU32::new(0));
     let driven = reconnect(free(), || async {
+        runs.fetch_add(1, Ordering::Relaxed);
         if done.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let other = async {
@@ -157,6 +158,7 @@ async fn delays_of_zero_leave_room_for_others() {
         done.store(true, Ordering::Relaxed);
     };
     assert_eq!(tokio::join!(driven, other).0, Some(()));
+    assert!(runs.into_inner() < 10, "the other had its turn before the first wait that is one");
     let mut own = free();
     assert!(own.wait().now_or_never().is_none(), "a loop of one's own yields as well");
     assert_eq!(own.wait().await, ControlFlow::Continue(()));
