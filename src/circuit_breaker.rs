@@ -80,12 +80,15 @@ struct Core {
     /// The generation of the state, and how to come in: all that a call needs to know of a circuit that is
     /// plainly closed or plainly open.
     word: AtomicU64,
-    /// When an open circuit may be asked again, in nanoseconds since `origin`.
+    /// When an open circuit may be asked again, in nanoseconds since `origin`; [`NEVER`] is never.
     open_until: AtomicU64,
     counts: Counts,
     circuit: Lock<Circuit>,
     observers: Observers,
 }
+
+/// The end of an open time that does not end: five centuries away, in nanoseconds.
+const NEVER: u64 = u64::MAX;
 
 /// How to come in, in the two lowest bits of the word.
 mod way {
@@ -167,7 +170,10 @@ impl Core {
                 let started = self.rules.times_every_call().then(|| now.get());
                 Ok(Permit::voter(self, word >> way::BITS, started))
             }
-            way::OPEN if now.get() < self.opens_at() => Err(self.open(Some(self.opens_at()))),
+            way::OPEN => match self.opens_at() {
+                Some(until) if now.get() >= until => self.enter_slowly(now),
+                until => Err(self.open(until)),
+            },
             _ => self.enter_slowly(now),
         }
     }
@@ -228,7 +234,7 @@ impl Core {
         let way = match circuit.state {
             _ if circuit.is_plainly_closed() => way::CLOSED,
             State::Open { until } if plainly_open => {
-                self.open_until.store(until.map_or(u64::MAX, |at| self.nanos(at)), Ordering::Relaxed);
+                self.open_until.store(until.map_or(NEVER, |at| self.nanos(at)), Ordering::Relaxed);
                 way::OPEN
             }
             _ => way::ASK,
@@ -240,13 +246,15 @@ impl Core {
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(NEVER)
     }
 
-    /// The moment written by [`publish`](Self::publish); five centuries away when it is never.
-    fn opens_at(&self) -> Instant {
-        let nanos = self.open_until.load(Ordering::Relaxed);
-        time::later_or_far(self.origin, Duration::from_nanos(nanos))
+    /// The moment written by [`publish`](Self::publish).
+    fn opens_at(&self) -> Option<Instant> {
+        match self.open_until.load(Ordering::Relaxed) {
+            NEVER => None,
+            nanos => time::later(self.origin, Duration::from_nanos(nanos)),
+        }
     }
 
     fn open(&self, until: Option<Instant>) -> Open {
