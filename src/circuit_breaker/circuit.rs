@@ -140,12 +140,8 @@ impl Circuit {
                     *ramp = None;
                     return (Entry::Voter, None);
                 }
-                let admitted = ramp.as_mut().is_some_and(|ramping| ramping.admit(gone));
-                let entry = if admitted {
-                    Entry::Voter
-                } else {
-                    Entry::Turned { until: later(now, rules.ramp_step()) }
-                };
+                let turned = ramp.as_mut().and_then(|ramping| ramping.turn_away(gone, rules));
+                let entry = turned.map_or(Entry::Voter, |wait| Entry::Turned { until: later(now, wait) });
                 (entry, None)
             }
 
@@ -277,23 +273,19 @@ impl Circuit {
     }
 }
 
-impl Rules {
-    /// When a caller whom the ramp turned away may ask again: the share will have grown by a tenth.
-    fn ramp_step(&self) -> Duration {
-        let step = self.ramp.map_or(Duration::ZERO, |ramp| ramp.over / 10);
-        step.max(Duration::from_millis(1))
-    }
-}
-
 impl Ramping {
-    /// Admits the share of callers that this moment of the ramp allows, spread evenly among them.
-    fn admit(&mut self, gone: Duration) -> bool {
+    /// Admits the share of callers that this moment of the ramp allows, spread evenly among them. For one who
+    /// is not among them: how long to wait.
+    fn turn_away(&mut self, gone: Duration, rules: &Rules) -> Option<Duration> {
         let progress = gone.as_secs_f64() / self.ramp.over.as_secs_f64();
         self.credit += self.ramp.start + (1.0 - self.ramp.start) * progress.clamp(0.0, 1.0);
-        let admitted = self.credit >= 1.0;
-        if admitted {
+        if self.credit >= 1.0 {
             self.credit -= 1.0;
+            return None;
         }
-        admitted
+        // Until later in the ramp, when more are let in; not all until the same moment, or they would come
+        // as the crowd that the ramp is there to prevent.
+        let half = self.ramp.over.saturating_sub(gone) / 2;
+        Some(half.saturating_add(half.mul_f64(rules.dice.draw())))
     }
 }

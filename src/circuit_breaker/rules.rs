@@ -37,7 +37,8 @@ pub enum Abandoned {
 
 /// How a closed circuit comes back to full traffic: from a share of it, rising evenly over a while.
 ///
-/// Callers beyond the share are rejected as by an open circuit. Results count as ever, so a dependency that
+/// Callers beyond the share are rejected as by an open circuit, and told to come back in the later half of
+/// what is left of the ramp. Results count as ever, so a dependency that
 /// falls over again while it warms up opens the circuit again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
