@@ -6,6 +6,7 @@ use super::counts::Counts;
 use super::group::Membership;
 use super::half_open::Probing;
 use super::rules::{Ramp, Rules};
+use super::snapshot::CircuitState;
 use crate::classification::Outcome;
 use crate::event::Trip;
 use crate::time::{Instant, later};
@@ -123,8 +124,9 @@ impl Circuit {
         }
         let (entry, change) = self.enter_by_state(rules, now);
         match entry {
-            // A circuit that only observes turns nobody away.
-            Entry::Turned { .. } if self.control == Control::ObserveOnly => (Entry::Passenger, change),
+            // A circuit that only observes turns nobody away, so nobody meets a change.
+            Entry::Turned { .. } if self.control == Control::ObserveOnly => (Entry::Passenger, None),
+            entry if self.control == Control::ObserveOnly => (entry, None),
             entry => (entry, change),
         }
     }
@@ -180,7 +182,7 @@ impl Circuit {
             State::HalfOpen(probing) => {
                 let failed_by_time = report.slow && rules.slow.is_some();
                 match probing.settle(report.probe, report.outcome, failed_by_time, rules)? {
-                    Ok(()) => Some(self.close(rules, counts, now)),
+                    Ok(()) => self.close(rules, counts, now),
                     Err(trip) => self.trip(trip, report.hint, rules, counts, now),
                 }
             }
@@ -231,14 +233,14 @@ impl Circuit {
         own.max(hint.unwrap_or_default().min(rules.max_hint))
     }
 
-    fn close(&mut self, rules: &Rules, counts: &Counts, now: Instant) -> Change {
+    fn close(&mut self, rules: &Rules, counts: &Counts, now: Instant) -> Option<Change> {
         counts.reset();
         let ramp = rules.ramp.map(|ramp| Ramping { ramp, credit: 0.0 });
         self.change_to(State::Closed { since: now, ramp });
         if let Some(membership) = &mut self.membership {
             membership.closed();
         }
-        Change::Closed
+        (self.control != Control::ObserveOnly).then_some(Change::Closed)
     }
 
     fn change_to(&mut self, state: State) {
@@ -246,21 +248,58 @@ impl Circuit {
         self.generation += 1;
     }
 
-    /// Takes another control. What was admitted under the old one no longer votes, so probes under way
-    /// give their places back now.
-    pub(super) fn take_control(&mut self, control: Control, rules: &Rules) {
-        if self.control != control {
-            self.control = control;
+    /// Lets somebody steer by hand, and says what that changed for the callers. What was admitted before no
+    /// longer votes, so probes under way give their places back now.
+    pub(super) fn steer(
+        &mut self,
+        rules: &Rules,
+        now: Instant,
+        steer: impl FnOnce(&mut Self),
+    ) -> Option<Change> {
+        let (met, hand) = (self.met(), (self.control, self.isolated > 0));
+        steer(self);
+        if hand != (self.control, self.isolated > 0) {
             self.generation += 1;
             if let State::HalfOpen(probing) = &mut self.state {
                 *probing = Probing::new(rules.half_open);
             }
         }
+        match self.met() {
+            same if same == met => None,
+            CircuitState::Closed => Some(Change::Closed),
+            CircuitState::HalfOpen => Some(Change::HalfOpened),
+            CircuitState::Open => Some(self.opened(now)),
+        }
+    }
+
+    /// What callers meet, whatever the machine below does meanwhile. This, and only this, is what observers
+    /// are told of: one opening for each end of it.
+    fn met(&self) -> CircuitState {
+        match (self.control, &self.state) {
+            _ if self.isolated > 0 => CircuitState::Open,
+            (Control::ForcedOpen, _) => CircuitState::Open,
+            (Control::ForcedClosed | Control::Disabled | Control::ObserveOnly, _) => CircuitState::Closed,
+            (Control::Automatic, State::Closed { .. }) => CircuitState::Closed,
+            (Control::Automatic, State::Open { .. }) => CircuitState::Open,
+            (Control::Automatic, State::HalfOpen(_)) => CircuitState::HalfOpen,
+        }
+    }
+
+    /// The opening of a circuit that is met open from now on.
+    fn opened(&self, now: Instant) -> Change {
+        match (&self.state, self.last_trip) {
+            (State::Open { until }, Some(trip))
+                if self.isolated == 0 && self.control == Control::Automatic =>
+            {
+                let left = until.map(|until| until.saturating_duration_since(now));
+                Change::Opened { trip, open_for: left.unwrap_or(Duration::MAX) }
+            }
+            _ => Change::Opened { trip: Trip::Manual, open_for: Duration::MAX },
+        }
     }
 
     /// Back to a closed circuit that knows nothing, with full traffic.
-    pub(super) fn reset(&mut self, counts: &Counts, now: Instant) -> Option<Change> {
-        let was_closed = matches!(self.state, State::Closed { .. });
+    pub(super) fn reset(&mut self, counts: &Counts, now: Instant) {
         counts.reset();
         self.openings = 0;
         self.previous_open_time = None;
@@ -269,7 +308,6 @@ impl Circuit {
         if let Some(membership) = &mut self.membership {
             membership.closed();
         }
-        (!was_closed).then_some(Change::Closed)
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::circuit::{Change, Circuit, Control};
-use super::rules::Rules;
+use super::circuit::{Circuit, Control};
+use super::counts::Counts;
 use super::{CircuitBreaker, Core};
-use crate::event::Trip;
 use crate::time::{self, Instant};
 
 /// Control by hand. It sticks until somebody else takes it back: no timer and no result undoes it. Calls that
-/// were under way when it changes do not vote.
+/// were under way when it changes do not vote. Observers are told when callers meet an open circuit or a closed
+/// one where they met the other before, whoever made the difference.
 ///
 /// ```
 /// use recoup::{CircuitBreaker, CircuitState, Control};
@@ -25,54 +25,39 @@ use crate::time::{self, Instant};
 impl CircuitBreaker {
     /// Rejects every call from now on.
     pub fn force_open(&self) {
-        self.control(|circuit, rules, _| {
-            let new = circuit.control != Control::ForcedOpen;
-            circuit.take_control(Control::ForcedOpen, rules);
-            new.then_some(Change::Opened { trip: Trip::Manual, open_for: std::time::Duration::MAX })
-        });
+        self.core.steer(|circuit, _, _| circuit.control = Control::ForcedOpen);
     }
 
     /// Admits every call from now on and counts the results, but never opens. An open circuit is closed.
     pub fn force_closed(&self) {
-        let counts = &self.core.counts;
-        self.control(|circuit, rules, now| {
-            let change =
-                if circuit.control == Control::ForcedClosed { None } else { circuit.reset(counts, now) };
-            circuit.take_control(Control::ForcedClosed, rules);
-            change
+        self.core.steer(|circuit, counts, now| {
+            if circuit.control != Control::ForcedClosed {
+                circuit.reset(counts, now);
+                circuit.control = Control::ForcedClosed;
+            }
         });
     }
 
     /// Admits every call from now on and counts nothing.
     pub fn disable(&self) {
-        self.control(|circuit, rules, _| {
-            circuit.take_control(Control::Disabled, rules);
-            None
-        });
+        self.core.steer(|circuit, _, _| circuit.control = Control::Disabled);
     }
 
     /// Admits every call from now on, follows the results as if it did not, and reports with
     /// [`Event::CircuitWouldOpen`](crate::Event::CircuitWouldOpen) when it would have opened.
     pub fn observe_only(&self) {
-        self.control(|circuit, rules, _| {
-            circuit.take_control(Control::ObserveOnly, rules);
-            None
-        });
+        self.core.steer(|circuit, _, _| circuit.control = Control::ObserveOnly);
     }
 
     /// Follows the state machine again, from where it stands.
     pub fn automatic(&self) {
-        self.control(|circuit, rules, _| {
-            circuit.take_control(Control::Automatic, rules);
-            None
-        });
+        self.core.steer(|circuit, _, _| circuit.control = Control::Automatic);
     }
 
     /// Back to a closed circuit that knows nothing and follows its rules. Isolation handles keep what they
     /// hold.
     pub fn reset(&self) {
-        let counts = &self.core.counts;
-        self.control(|circuit, _, now| circuit.reset(counts, now));
+        self.core.steer(Circuit::reset);
     }
 
     /// Rejects every call for as long as the handle lives, whatever else is said. Handles count: the circuit
@@ -89,23 +74,16 @@ impl CircuitBreaker {
     /// # Ok::<(), recoup::SettingError>(())
     /// ```
     pub fn isolate(&self) -> Isolation {
-        self.control(|circuit, _, _| {
-            circuit.isolated += 1;
-            None
-        });
+        self.core.steer(|circuit, _, _| circuit.isolated += 1);
         Isolation { core: Arc::clone(&self.core) }
-    }
-
-    fn control(&self, change: impl FnOnce(&mut Circuit, &Rules, Instant) -> Option<Change>) {
-        self.core.control(change);
     }
 }
 
 impl Core {
-    fn control(&self, change: impl FnOnce(&mut Circuit, &Rules, Instant) -> Option<Change>) {
+    fn steer(&self, steer: impl FnOnce(&mut Circuit, &Counts, Instant)) {
         let now = time::now();
         let mut circuit = self.circuit.lock();
-        let change = change(&mut circuit, &self.rules, now);
+        let change = circuit.steer(&self.rules, now, |circuit| steer(circuit, &self.counts, now));
         let generation = circuit.generation;
         self.publish(&circuit);
         drop(circuit);
@@ -121,10 +99,7 @@ pub struct Isolation {
 
 impl Drop for Isolation {
     fn drop(&mut self) {
-        self.core.control(|circuit, _, _| {
-            circuit.isolated -= 1;
-            None
-        });
+        self.core.steer(|circuit, _, _| circuit.isolated -= 1);
     }
 }
 
