@@ -93,7 +93,10 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
-    pub(super) fn new(state: State, openings: u32, membership: Option<Membership>) -> Self {
+    pub(super) fn new(state: State, openings: u32, mut membership: Option<Membership>) -> Self {
+        if let (State::Open { .. }, Some(membership)) = (&state, &mut membership) {
+            membership.open_unasked();
+        }
         Self {
             state,
             control: Control::Automatic,
@@ -204,7 +207,9 @@ impl Circuit {
         if self.control == Control::ForcedClosed {
             return None;
         }
-        if self.membership.as_mut().is_some_and(|membership| !membership.try_open()) {
+        // A half-open circuit holds its place still, and one that only observes needs none.
+        let asks = matches!(self.state, State::Closed { .. }) && self.control == Control::Automatic;
+        if asks && self.membership.as_mut().is_some_and(|membership| !membership.try_open()) {
             // What tripped it is forgotten, or every further failure would trip it again.
             counts.reset();
             return Some(Change::HeldClosed { trip });
@@ -253,23 +258,46 @@ impl Circuit {
     pub(super) fn steer(
         &mut self,
         rules: &Rules,
+        counts: &Counts,
         now: Instant,
         steer: impl FnOnce(&mut Self),
     ) -> Option<Change> {
         let (met, hand) = (self.met(), (self.control, self.isolated > 0));
+        let mut may_stay = true;
         steer(self);
         if hand != (self.control, self.isolated > 0) {
             self.generation += 1;
             if let State::HalfOpen(probing) = &mut self.state {
                 *probing = Probing::new(rules.half_open);
             }
+            may_stay = self.keep_place_in_group(counts, now);
         }
         match self.met() {
-            same if same == met => None,
+            same if same == met => {
+                self.last_trip.filter(|_| !may_stay).map(|trip| Change::HeldClosed { trip })
+            }
             CircuitState::Closed => Some(Change::Closed),
             CircuitState::HalfOpen => Some(Change::HalfOpened),
             CircuitState::Open => Some(self.opened(now)),
         }
+    }
+
+    /// A circuit that lets everyone in does not count as open in its group, and one that is followed again
+    /// does. If the group forbids that, it is closed: `false`.
+    fn keep_place_in_group(&mut self, counts: &Counts, now: Instant) -> bool {
+        let Some(membership) = &mut self.membership else { return true };
+        match self.control {
+            Control::Disabled | Control::ForcedClosed | Control::ObserveOnly => membership.closed(),
+            Control::ForcedOpen => {}
+            Control::Automatic if matches!(self.state, State::Closed { .. }) => membership.closed(),
+            Control::Automatic if membership.try_open() => {}
+            Control::Automatic => {
+                counts.reset();
+                self.change_to(State::Closed { since: now, ramp: None });
+                return false;
+            }
+        }
+        true
     }
 
     /// What callers meet, whatever the machine below does meanwhile. This, and only this, is what observers

@@ -83,7 +83,8 @@ impl Core {
     fn steer(&self, steer: impl FnOnce(&mut Circuit, &Counts, Instant)) {
         let now = time::now();
         let mut circuit = self.circuit.lock();
-        let change = circuit.steer(&self.rules, now, |circuit| steer(circuit, &self.counts, now));
+        let change =
+            circuit.steer(&self.rules, &self.counts, now, |circuit| steer(circuit, &self.counts, now));
         let generation = circuit.generation;
         self.publish(&circuit);
         drop(circuit);

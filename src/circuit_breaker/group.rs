@@ -9,7 +9,8 @@ use crate::setting::{Check, SettingError};
 ///
 /// When every replica looks bad, sending to them beats sending nowhere: it is more likely that the view is
 /// wrong than that all are gone. A breaker that would open beyond the share stays closed, empties its window
-/// and tells its observers so. Opening by hand does not ask the group.
+/// and tells its observers so. Opening by hand does not ask the group, and a breaker that is restored open
+/// counts without being asked. One that lets every call in under another control does not count.
 ///
 /// ```
 /// use recoup::{BreakerGroup, CircuitBreaker, CircuitState, Outcome};
@@ -86,6 +87,13 @@ impl Membership {
             })
             .is_ok();
         self.open
+    }
+
+    /// Counts this member as open, whatever the group says: it was restored so.
+    pub(super) fn open_unasked(&mut self) {
+        if !std::mem::replace(&mut self.open, true) {
+            self.group.0.open.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn closed(&mut self) {
