@@ -144,8 +144,7 @@ impl CircuitBreaker {
     ) -> Self {
         let origin = time::now();
         let membership = group.map(|group| group.join());
-        let (state, openings) = snapshot::start(restored, origin);
-        let circuit = Circuit::new(state, openings, membership);
+        let circuit = Circuit::new(snapshot::start(restored, origin), restored, membership);
         let counts = Counts::new(&rules, origin);
         let core = Core {
             name,

@@ -6,7 +6,7 @@ use super::counts::Counts;
 use super::group::Membership;
 use super::half_open::Probing;
 use super::rules::{Ramp, Rules};
-use super::snapshot::CircuitState;
+use super::snapshot::{CircuitSnapshot, CircuitState};
 use crate::classification::Outcome;
 use crate::event::Trip;
 use crate::time::{Instant, later};
@@ -93,17 +93,24 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
-    pub(super) fn new(state: State, openings: u32, mut membership: Option<Membership>) -> Self {
-        if let (State::Open { .. }, Some(membership)) = (&state, &mut membership) {
+    pub(super) fn new(
+        state: State,
+        restored: Option<&CircuitSnapshot>,
+        mut membership: Option<Membership>,
+    ) -> Self {
+        let control = restored.map_or(Control::Automatic, |snapshot| snapshot.control);
+        let rejects = matches!(state, State::Open { .. })
+            && matches!(control, Control::Automatic | Control::ForcedOpen);
+        if let Some(membership) = membership.as_mut().filter(|_| rejects) {
             membership.open_unasked();
         }
         Self {
             state,
-            control: Control::Automatic,
+            control,
             isolated: 0,
             generation: 0,
-            openings,
-            last_trip: None,
+            openings: restored.map_or(0, |snapshot| snapshot.openings),
+            last_trip: restored.and_then(|snapshot| snapshot.last_trip),
             previous_open_time: None,
             membership,
         }

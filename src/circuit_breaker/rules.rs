@@ -243,7 +243,9 @@ impl CircuitBreakerBuilder {
     }
 
     /// Starts as `snapshot` says: open for as long as it had left, or closed. What was half-open starts open
-    /// with no time left, so the next call is a probe. For processes that come and go.
+    /// with no time left, so the next call is a probe. Control by hand and the number of openings are taken
+    /// over; counts are not, and isolation is not, for it belongs to its handles. For processes that come and
+    /// go.
     pub fn restore(mut self, snapshot: &CircuitSnapshot) -> Self {
         self.restored = Some(snapshot.clone());
         self

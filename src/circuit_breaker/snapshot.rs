@@ -28,7 +28,7 @@ pub enum CircuitState {
 pub struct CircuitSnapshot {
     /// The breaker's name.
     pub name: Arc<str>,
-    /// Where the state machine stands.
+    /// Where the state machine stands; open while somebody holds it open by hand.
     pub state: CircuitState,
     /// What is done with it.
     pub control: Control,
@@ -48,9 +48,10 @@ pub struct CircuitSnapshot {
     pub openings: u32,
     /// What opened it last.
     pub last_trip: Option<Trip>,
-    /// While open: how long until it lets a probe through; `None` when that is never, or not open.
+    /// While the state machine is open: how long until it would let a probe through; `None` when that is never,
+    /// or when it is not open.
     pub probe_in: Option<Duration>,
-    /// While half-open: how many probes have succeeded and failed.
+    /// While the state machine is half-open: how many probes have succeeded and failed.
     pub probes: Option<(u32, u32)>,
 }
 
@@ -127,15 +128,16 @@ impl CircuitBreaker {
     }
 }
 
-/// The state that a breaker starts in, and how often it had opened.
-pub(super) fn start(restored: Option<&CircuitSnapshot>, now: Instant) -> (State, u32) {
-    let Some(snapshot) = restored else {
-        return (State::Closed { since: now, ramp: None }, 0);
-    };
-    let state = match (snapshot.state, snapshot.probe_in) {
-        (CircuitState::Open, Some(left)) => State::Open { until: later(now, left) },
-        (CircuitState::HalfOpen, _) => State::Open { until: Some(now) },
-        _ => State::Closed { since: now, ramp: None },
-    };
-    (state, snapshot.openings)
+/// The state in which a breaker starts.
+pub(super) fn start(restored: Option<&CircuitSnapshot>, now: Instant) -> State {
+    let closed = State::Closed { since: now, ramp: None };
+    let Some(snapshot) = restored else { return closed };
+    let by_hand = snapshot.control == Control::ForcedOpen || snapshot.isolated > 0;
+    match (snapshot.state, snapshot.probe_in) {
+        (_, Some(left)) => State::Open { until: later(now, left) },
+        (CircuitState::HalfOpen, None) => State::Open { until: Some(now) },
+        (CircuitState::Open, None) if snapshot.probes.is_some() => State::Open { until: Some(now) },
+        (CircuitState::Open, None) if !by_hand => State::Open { until: None },
+        (CircuitState::Open | CircuitState::Closed, None) => closed,
+    }
 }
