@@ -123,6 +123,14 @@ impl Circuit {
             && matches!(self.control, Control::Automatic | Control::ForcedClosed | Control::ObserveOnly)
     }
 
+    /// Whether it is closed with nothing left of an earlier opening, though nobody may have come to see that.
+    pub(super) fn has_recovered(&self, rules: &Rules, now: Instant) -> bool {
+        let State::Closed { since, ramp } = &self.state else { return false };
+        let gone = now.saturating_duration_since(*since);
+        ramp.as_ref().is_none_or(|ramping| gone >= ramping.ramp.over)
+            && (self.openings == 0 || gone >= rules.reset_after)
+    }
+
     /// Asks to come in.
     pub(super) fn enter(&mut self, rules: &Rules, now: Instant) -> (Entry, Option<Change>) {
         match self.control {

@@ -115,16 +115,16 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether forgetting this circuit would change nothing: closed, under automatic control, with nothing in
-    /// it that counts against the dependency, and in nobody else's hands.
+    /// Whether forgetting this circuit would change nothing: closed with full traffic, under automatic control,
+    /// with nothing in it that counts against the dependency or makes its next break longer, and in nobody
+    /// else's hands.
     pub(super) fn equals_a_fresh_one(&self) -> bool {
         let snapshot = self.snapshot();
         Arc::strong_count(&self.core) == 1
-            && snapshot.state == CircuitState::Closed
             && snapshot.control == Control::Automatic
             && (snapshot.failures, snapshot.slow_calls, snapshot.consecutive_failures) == (0, 0, 0)
             && self.core.counts.abandoned_in_a_row.load(Ordering::Relaxed) == 0
-            && self.core.circuit.lock().is_plainly_closed()
+            && self.core.circuit.lock().has_recovered(&self.core.rules, time::now())
     }
 }
 
