@@ -320,11 +320,10 @@ impl Circuit {
     fn met(&self) -> CircuitState {
         match (self.control, &self.state) {
             _ if self.isolated > 0 => CircuitState::Open,
-            (Control::ForcedOpen, _) => CircuitState::Open,
-            (Control::ForcedClosed | Control::Disabled | Control::ObserveOnly, _) => CircuitState::Closed,
-            (Control::Automatic, State::Closed { .. }) => CircuitState::Closed,
-            (Control::Automatic, State::Open { .. }) => CircuitState::Open,
+            (Control::ForcedOpen, _) | (Control::Automatic, State::Open { .. }) => CircuitState::Open,
             (Control::Automatic, State::HalfOpen(_)) => CircuitState::HalfOpen,
+            (Control::Automatic, State::Closed { .. })
+            | (Control::ForcedClosed | Control::Disabled | Control::ObserveOnly, _) => CircuitState::Closed,
         }
     }
 

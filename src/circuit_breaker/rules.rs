@@ -290,7 +290,6 @@ impl CircuitBreakerBuilder {
         CHECK.at_least_one("minimum_calls", rules.minimum_calls)?;
         if let Some(calls) = rules.window.calls
             && calls < rules.minimum_calls
-            && rules.window.time.is_none()
         {
             return Err(CHECK.refuse("minimum_calls", rules.minimum_calls, "at most the window's calls"));
         }
