@@ -1,6 +1,13 @@
 //! Whole calls, by scenario, on a paused clock.
 #![expect(missing_docs, reason = "tests are named as the claims they make")]
 
+mod breaker_bugs;
+mod breaker_control;
+mod breaker_model;
+mod breaker_needs;
+mod breaker_probes;
+mod breaker_races;
+mod breaker_watch;
 mod cancellation;
 mod fallback;
 mod floors;
