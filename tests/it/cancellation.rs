@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crowd;
+mod handles;
 mod limits;
+mod panics;
 mod world;
 
 use std::collections::BTreeSet;
