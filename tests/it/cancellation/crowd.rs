@@ -77,7 +77,7 @@ impl Crowd {
             .unwrap();
         let bulkhead = Bulkhead::builder(6).queue(12).build().unwrap();
         let stored = MemoryQueue::builder().capacity(50).when_full(WhenFull::DropOldest).build().unwrap();
-        let queue = SlowQueue { stored, pushes: Alive::default() };
+        let queue = SlowQueue::on(stored);
         let (hooks, operations) = (Alive::default(), Alive::default());
         let living = hooks.clone();
         let recovery = Recovery::builder("crowd")

@@ -15,6 +15,10 @@ use super::world::Oops;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn just_before(end: Duration) -> Duration {
+    end.saturating_sub(Duration::from_nanos(1))
+}
+
 /// Polls once, with nobody to wake: for what is ready at once.
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -63,7 +67,7 @@ fn c6_everything_is_built_and_used_without_a_runtime() {
 async fn c6_state_is_half_open_as_soon_as_the_wait_is_over_though_nobody_called() {
     let breaker = CircuitBreaker::builder("b").consecutive_failures(1).open_for(10 * SECOND).build().unwrap();
     breaker.admit().unwrap().settle(Outcome::Failure);
-    tokio::time::advance(10 * SECOND - Duration::from_nanos(1)).await;
+    tokio::time::advance(just_before(10 * SECOND)).await;
     assert_eq!(breaker.state(), CircuitState::Open);
     tokio::time::advance(Duration::from_nanos(1)).await;
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
@@ -85,7 +89,7 @@ fn c6_last_handle_frees_everything() {
     let held = Arc::clone(&watched);
     let recovery = Recovery::<Oops>::builder("r")
         .classifier(move |_: &Oops| {
-            let _held = &held;
+            drop(Arc::clone(&held));
             Classification::of(recoup::Category::Unknown)
         })
         .retry(RetryPolicy::backoff(Backoff::none()))
@@ -120,7 +124,7 @@ async fn c6_restored_circuit_keeps_the_open_time_that_it_had_left() {
     let restored = builder().restore(&snapshot).build().unwrap();
     assert_eq!((restored.state(), restored.snapshot().probe_in), (CircuitState::Open, Some(6 * SECOND)));
     assert_eq!(restored.snapshot().openings, 1);
-    tokio::time::advance(6 * SECOND - Duration::from_nanos(1)).await;
+    tokio::time::advance(just_before(6 * SECOND)).await;
     assert!(restored.admit().is_err());
     tokio::time::advance(Duration::from_nanos(1)).await;
     assert!(restored.admit().is_ok());

@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use recoup::{
     Attempt, Backoff, Bulkhead, CallContext, Category, CircuitBreaker, CircuitState, Classification,
-    DeadLetter, DeadLetterQueue, ErrorChain, Event, FailedAttempt, HalfOpen, LeaseToken, Leased,
-    LetterFilter, LetterId, Observer, Outcome, Payload, PushError, QueueError, QueueStats, Receipt, Recovery,
-    RecoveryError, RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Window, execute_with_recovery,
-    execute_with_recovery_mut, retry, timeout,
+    ErrorChain, Event, FailedAttempt, HalfOpen, Observer, Outcome, Payload, Recovery, RecoveryError,
+    RetryBudget, RetryPolicy, Window, execute_with_recovery, execute_with_recovery_mut, retry, timeout,
 };
 
-use super::world::{Alive, MS, Oops, RESERVE};
+use super::world::{Alive, MS, Oops, RESERVE, SlowQueue, pending_for};
 
 /// Whose code panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,9 +43,8 @@ struct Bomb {
 
 impl Bomb {
     fn at(&self, place: Where) {
-        if place == self.laid && self.gone_off.fetch_add(1, SeqCst) == 0 {
-            panic!("boom");
-        }
+        let goes_off = place == self.laid && self.gone_off.fetch_add(1, SeqCst) == 0;
+        assert!(!goes_off, "boom");
     }
 }
 
@@ -61,46 +57,6 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::GaveUp { .. } => "gave up",
         Event::LetterBuried { .. } => "buried",
         _ => "else",
-    }
-}
-
-struct Mined(Arc<Bomb>, recoup::MemoryQueue);
-
-impl DeadLetterQueue for Mined {
-    fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
-        self.0.at(Where::Push);
-        Box::pin(async move {
-            super::world::pending_for(1).await;
-            self.0.at(Where::PushFuture);
-            self.1.push(letter).await
-        })
-    }
-    fn peek<'a>(
-        &'a self,
-        filter: &'a LetterFilter,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>> {
-        self.1.peek(filter, limit)
-    }
-    fn lease<'a>(
-        &'a self,
-        filter: &'a LetterFilter,
-        limit: usize,
-        time: std::time::Duration,
-    ) -> BoxFuture<'a, Result<Vec<Leased>, QueueError>> {
-        self.1.lease(filter, limit, time)
-    }
-    fn settle(&self, token: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<Settled, SettleError>> {
-        self.1.settle(token, how)
-    }
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
-        self.1.unpark(id)
-    }
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.1.discard(filter)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
-        self.1.stats()
     }
 }
 
@@ -122,7 +78,10 @@ impl Minefield {
         let budget = RetryBudget::builder().reserve(RESERVE).capacity(1000).share(1.0).no_trickle();
         let budget = budget.build().unwrap();
         let policy = RetryPolicy::backoff(Backoff::fixed(10 * MS)).max_attempts(2).budget(budget.clone());
-        let [classifier, describe, observer, before, gave_up] = [at(), at(), at(), at(), at()];
+        let [classifier, describe, observer, before, gave_up, push] = std::array::from_fn(|_| at());
+        let queue = SlowQueue::trapped(move |polled| {
+            push.at(if polled { Where::PushFuture } else { Where::Push });
+        });
         let recovery = Recovery::builder("r")
             .classifier(move |_: &Oops| {
                 classifier.at(Where::Classifier);
@@ -132,7 +91,7 @@ impl Minefield {
             .circuit_breaker(breaker.clone())
             .bulkhead(bulkhead.clone())
             .attempt_timeout(500 * MS)
-            .dead_letters_described(Mined(at(), recoup::MemoryQueue::default()), move |error| {
+            .dead_letters_described(queue, move |error| {
                 describe.at(Where::Describe);
                 ErrorChain::of(error)
             })
@@ -141,7 +100,7 @@ impl Minefield {
                 before.at(Where::BeforeRetry);
                 let before = Arc::clone(&before);
                 async move {
-                    super::world::pending_for(1).await;
+                    pending_for(1).await;
                     before.at(Where::BeforeRetryFuture);
                     ControlFlow::Continue(())
                 }
@@ -162,7 +121,7 @@ impl Minefield {
             self.bomb.at(Where::Closure);
             async move {
                 let _living = living;
-                super::world::pending_for(1).await;
+                pending_for(1).await;
                 self.bomb.at(Where::Future);
                 if !attempt.is_first() {
                     self.bomb.at(Where::FutureOfTheRetry);
@@ -185,7 +144,7 @@ impl Minefield {
         let mut state = (Arc::clone(&self.bomb), self.living.clone());
         let op = async |(bomb, living): &mut (Arc<Bomb>, Alive), attempt: Attempt| {
             let _living = living.born();
-            super::world::pending_for(1).await;
+            pending_for(1).await;
             bomb.at(Where::Future);
             if !attempt.is_first() {
                 bomb.at(Where::FutureOfTheRetry);
@@ -234,9 +193,8 @@ async fn c7_panic_reaches_the_caller_once_and_the_next_hundred_calls_work() {
                 continue; // it has neither
             }
             let field = Minefield::with(laid);
-            let call = async |succeeds| match lending {
-                true => field.call_mut(succeeds).await,
-                false => field.call(succeeds).await,
+            let call = async |succeeds| {
+                if lending { field.call_mut(succeeds).await } else { field.call(succeeds).await }
             };
             let panic = AssertUnwindSafe(call(succeeds)).catch_unwind().await.expect_err("it panics");
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"boom"), "{laid:?}");

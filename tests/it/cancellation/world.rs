@@ -81,13 +81,35 @@ pub(crate) async fn pending_for(mut polls: u32) {
 pub(crate) struct SlowQueue {
     pub(crate) stored: MemoryQueue,
     pub(crate) pushes: Alive,
+    trap: Option<Arc<Trap>>,
+}
+
+/// Called as a push begins, and with `true` once its future was pending.
+type Trap = dyn Fn(bool) + Send + Sync;
+
+impl SlowQueue {
+    pub(crate) fn on(stored: MemoryQueue) -> Self {
+        Self { stored, ..Self::default() }
+    }
+
+    pub(crate) fn trapped(trap: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        Self { trap: Some(Arc::new(trap)), ..Self::default() }
+    }
+
+    fn tread(&self, polled: bool) {
+        if let Some(trap) = &self.trap {
+            trap(polled);
+        }
+    }
 }
 
 impl DeadLetterQueue for SlowQueue {
     fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
+        self.tread(false);
         Box::pin(async move {
             let _living = self.pushes.born();
             pending_for(2).await;
+            self.tread(true);
             self.stored.push(letter).await
         })
     }
