@@ -13,4 +13,5 @@ mod fallback;
 mod floors;
 mod letters;
 mod reconnect;
+mod types;
 mod waiting;
