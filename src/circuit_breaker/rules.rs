@@ -47,7 +47,8 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// Starts with `start` of the traffic (above 0.0, at most 1.0) and reaches all of it after `over`.
+    /// Starts with `start` of the traffic (above 0.0, at most 1.0) and reaches all of it after `over`, longer
+    /// than zero.
     #[must_use]
     pub const fn new(start: f64, over: Duration) -> Self {
         Self { start, over }
@@ -182,7 +183,7 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// How long the circuit stays open: a `Duration`, or a [`Backoff`] that grows with each time that it
+    /// How long the circuit stays open, longer than zero: a `Duration`, or a [`Backoff`] that grows with each time that it
     /// opens again before it has been closed for [`reset_after`](Self::reset_after). The last call wins.
     /// Default: 1 s, doubling up to 30 s, up to a fifth shorter by chance so that a fleet does not probe as
     /// one.
@@ -297,9 +298,12 @@ impl CircuitBreakerBuilder {
             CHECK.share("abandoned", share)?;
         }
         rules.open_for.check(CHECK)?;
+        // A circuit that is open for no time has turned nobody away when it lets probes through.
+        CHECK.longer_than_zero("open_for", rules.open_for.bounds(1).max)?;
         rules.half_open.check()?;
         if let Some(ramp) = rules.ramp {
             CHECK.share("ramp", ramp.start)?;
+            CHECK.longer_than_zero("ramp", ramp.over)?;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ pub enum OnEmptyBudget {
     /// Gives up at once with the operation's own error. The default.
     #[default]
     Fail,
-    /// Waits for the budget's trickle, but no longer than this. For batches.
+    /// Waits for the budget's trickle, but no longer than this, which is longer than zero. For batches.
     Wait(Duration),
 }
 
@@ -355,7 +355,12 @@ impl<L> RetryPolicyBuilder<L> {
         for (_, schedule) in &self.overrides {
             schedule.check()?;
         }
+        let patience = match self.rules.on_empty {
+            OnEmptyBudget::Fail => None,
+            OnEmptyBudget::Wait(most) => Some(most),
+        };
         let limits = [
+            ("on_empty_budget", patience),
             ("attempt_timeout", self.rules.attempt_timeout),
             ("deadline", self.rules.deadline),
             ("max_hint", Some(self.rules.max_hint)),
