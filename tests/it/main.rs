@@ -1,6 +1,7 @@
 //! Whole calls, by scenario, on a paused clock.
 #![expect(missing_docs, reason = "tests are named as the claims they make")]
 
+mod bad_input;
 mod breaker_bugs;
 mod breaker_control;
 mod breaker_model;
