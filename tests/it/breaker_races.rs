@@ -56,20 +56,23 @@ impl Meeting {
     }
 }
 
+const NANOSECOND: std::time::Duration = std::time::Duration::from_nanos(1);
+
 /// 29 of 100 is a share of 0.29, but in floating point a hundred times 0.29 is less than 29.
-#[test]
-fn share_of_failed_probes_is_not_rounded_down() {
+#[tokio::test(start_paused = true)]
+async fn share_of_failed_probes_is_not_rounded_down() {
     for probes in 1..=200_u32 {
         for allowed in 0..probes {
             let share = f64::from(allowed) / f64::from(probes);
             let half_open = HalfOpen::probes(probes).failure_rate(share);
             let breaker = CircuitBreaker::builder("probes")
                 .consecutive_failures(1)
-                .open_for(std::time::Duration::ZERO)
+                .open_for(NANOSECOND)
                 .half_open(half_open)
                 .build()
                 .unwrap();
             report(&breaker, Outcome::Failure);
+            tokio::time::advance(NANOSECOND).await;
             (0..allowed).for_each(|_| report(&breaker, Outcome::Failure));
             assert_eq!(breaker.snapshot().openings, 1, "{allowed} of {probes} may fail");
             report(&breaker, Outcome::Failure);

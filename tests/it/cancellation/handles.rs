@@ -141,13 +141,16 @@ async fn c6_circuit_that_was_open_for_ever_is_restored_open() {
     assert!(restored.admit().is_err());
 }
 
-/// What was done by hand ends with the process; what the circuit had found out by itself does not.
+/// Control by hand sticks, over a restart too, and what the circuit had found out by itself waits below it.
+/// Isolation belongs to its handles and ends with them.
 #[tokio::test(start_paused = true)]
-async fn c6_circuit_that_was_open_by_hand_is_restored_as_it_was_without_the_hand() {
+async fn c6_circuit_that_was_open_by_hand_is_restored_so_and_isolation_is_not() {
     let builder = || CircuitBreaker::builder("b").consecutive_failures(1).open_for(10 * SECOND);
     let healthy = builder().build().unwrap();
     healthy.force_open();
     let restored = builder().restore(&healthy.snapshot()).build().unwrap();
+    assert_eq!(restored.state(), CircuitState::Open);
+    restored.automatic();
     assert_eq!(restored.state(), CircuitState::Closed);
 
     let isolated = builder().build().unwrap();
@@ -161,5 +164,6 @@ async fn c6_circuit_that_was_open_by_hand_is_restored_as_it_was_without_the_hand
     drop(probing.admit());
     probing.force_open();
     let restored = builder().restore(&probing.snapshot()).build().unwrap();
+    restored.automatic();
     assert_eq!(restored.state(), CircuitState::HalfOpen, "its next call is a probe");
 }
