@@ -45,8 +45,6 @@ pub(super) struct Past<E> {
     pub(super) error: Option<E>,
     pub(super) classification: Option<Classification>,
     pub(super) timed_out: bool,
-    /// Times that the call waited for an open circuit instead of making an attempt.
-    circuit_waits: u32,
     /// The attempts so far; kept only for a letter.
     pub(super) history: History,
     pub(super) last_delay: Duration,
@@ -212,19 +210,15 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
     fn turned_away(&mut self, open: Open, now: &Now) -> Begin<'r> {
         self.started(now);
         let deadline = self.deadline();
-        let rules = self.policies.rules();
-        let (waits, most) = (rules.wait_for_circuit, rules.max_attempts());
         let fits = |until: &Instant| deadline.is_none_or(|deadline| *until < deadline);
-        let Some(until) = open.until.filter(|until| waits && fits(until)) else {
+        let Self { policies, past, .. } = self;
+        let rules = policies.rules();
+        let mut once_more =
+            || rules.may_wait_for_circuit(&mut past.get_or_insert_with(Box::default).progress);
+        let Some(until) = open.until.filter(|until| rules.wait_for_circuit && fits(until) && once_more())
+        else {
             return Begin::Refused(Reason::CircuitOpen(open));
         };
-        let attempts = self.attempts;
-        let past = self.past();
-        past.circuit_waits = past.circuit_waits.saturating_add(1);
-        let used = past.circuit_waits.saturating_add(attempts);
-        if most.is_some_and(|most| used >= most) {
-            return Begin::Refused(Reason::CircuitOpen(open));
-        }
         let delay = until.saturating_duration_since(now.get());
         let category = Category::ServiceUnavailable;
         self.tell_retry(delay, DelaySource::CircuitBreaker, category);
@@ -523,7 +517,6 @@ impl<E> Default for Past<E> {
             error: None,
             classification: None,
             timed_out: false,
-            circuit_waits: 0,
             history: History::default(),
             last_delay: Duration::ZERO,
             token: None,

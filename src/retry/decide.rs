@@ -60,6 +60,13 @@ impl RetryRules {
         }
     }
 
+    /// Whether an attempt is left for waiting for an open circuit, which uses one up as a failed one would.
+    pub(crate) fn may_wait_for_circuit(&self, progress: &mut Progress) -> bool {
+        let used = &mut progress.general.failed;
+        *used = used.saturating_add(1);
+        self.schedule.max_attempts.is_none_or(|most| *used < most)
+    }
+
     fn schedule_for<'p>(&self, category: Category, progress: &'p mut Progress) -> (&Schedule, &'p mut Used) {
         let Some((_, schedule)) = self.by_category.iter().find(|(of, _)| *of == category) else {
             return (&self.schedule, &mut progress.general);
