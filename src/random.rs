@@ -23,6 +23,14 @@ impl Dice {
         Self::Seeded { seed, drawn: Arc::new(AtomicU64::new(0)) }
     }
 
+    /// The same seed from its beginning, shared with nobody yet.
+    pub(crate) fn anew(&self) -> Self {
+        match self {
+            Self::Fresh => Self::Fresh,
+            Self::Seeded { seed, .. } => Self::seeded(*seed),
+        }
+    }
+
     /// A number from 0.0 up to, but not including, 1.0.
     pub(crate) fn draw(&self) -> f64 {
         SmallRng::seed_from_u64(self.entropy()).random()

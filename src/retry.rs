@@ -3,9 +3,11 @@
 mod budget;
 mod decide;
 mod policy;
+mod rules;
 
 pub(crate) use self::budget::Token;
 pub use self::budget::{RetryBudget, RetryBudgetBuilder};
 pub(crate) use self::decide::{Progress, Stop};
-pub(crate) use self::policy::RetryRules;
-pub use self::policy::{Nested, OnEmptyBudget, RetryPolicy, RetryPolicyBuilder, Timed, Untimed};
+pub use self::policy::{RetryPolicy, RetryPolicyBuilder, Timed, Untimed};
+pub(crate) use self::rules::RetryRules;
+pub use self::rules::{Nested, OnEmptyBudget};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::{RetryRules, Schedule};
+use super::rules::{RetryRules, Schedule};
 use crate::classification::{Advice, Category, Classification};
 use crate::event::DelaySource;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::RetryBudget;
+use super::rules::{Nested, OnEmptyBudget, RetryRules, Schedule};
 use crate::backoff::{Backoff, DelayBounds, Jitter};
 use crate::classification::Category;
 use crate::random::Dice;
@@ -52,88 +53,11 @@ pub enum Untimed {}
 #[derive(Clone, Copy, Debug)]
 pub enum Timed {}
 
-/// What a retry does when another retry inside its operation has given up already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Nested {
-    /// Gives up as well: what the inner one could not mend in its attempts, more of them would not. The
-    /// default, so that attempts of nested retries do not multiply.
-    #[default]
-    Stop,
-    /// Goes on by its own rules.
-    Allow,
-}
-
-/// What a call does when the retry budget is empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnEmptyBudget {
-    /// Gives up at once with the operation's own error. The default.
-    #[default]
-    Fail,
-    /// Waits for the budget's trickle, but no longer than this, which is longer than zero. For batches.
-    Wait(Duration),
-}
-
-/// The settings, checked.
-#[derive(Clone, Debug)]
-pub(crate) struct RetryRules {
-    pub(super) schedule: Schedule,
-    pub(super) by_category: Vec<(Category, Schedule)>,
-    pub(super) max_hint: Duration,
-    pub(super) clamp_hints: bool,
-    pub(super) dice: Dice,
-    pub(crate) budget: Option<RetryBudget>,
-    pub(crate) on_empty: OnEmptyBudget,
-    pub(crate) attempt_timeout: Option<Duration>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) nested: Nested,
-    pub(crate) wait_for_circuit: bool,
-}
-
-/// How often and after what delays.
-#[derive(Clone, Debug)]
-pub(super) struct Schedule {
-    /// The first attempt included; `None` is without limit.
-    pub(super) max_attempts: Option<u32>,
-    pub(super) backoff: Backoff,
-}
-
-impl RetryRules {
-    /// The defaults, without a budget: what `retry` uses when it is given no policy. A budget would have to
-    /// outlive the call, and nothing of ours does.
-    pub(crate) const fn plain() -> Self {
-        Self {
-            schedule: Schedule {
-                max_attempts: Some(3),
-                backoff: Backoff::exponential(Duration::from_millis(100)).jitter(Jitter::Full),
-            },
-            by_category: Vec::new(),
-            max_hint: Duration::from_secs(300),
-            clamp_hints: false,
-            dice: Dice::Fresh,
-            budget: None,
-            on_empty: OnEmptyBudget::Fail,
-            attempt_timeout: None,
-            deadline: None,
-            nested: Nested::Stop,
-            wait_for_circuit: false,
-        }
-    }
-}
-
-impl RetryRules {
-    /// The most attempts of the general schedule; `None` is without limit.
-    pub(crate) const fn max_attempts(&self) -> Option<u32> {
-        self.schedule.max_attempts
-    }
-}
-
 impl RetryPolicy {
     /// Starts from the defaults.
     pub fn builder() -> RetryPolicyBuilder {
-        let rules = RetryRules { budget: Some(RetryBudget::default()), ..RetryRules::plain() };
-        RetryPolicyBuilder { rules, overrides: Vec::new(), problem: None, limits: PhantomData }
+        let (rules, overrides) = (RetryRules::plain(), Vec::new());
+        RetryPolicyBuilder { rules, overrides, own_budget: true, problem: None, limits: PhantomData }
     }
 
     /// Starts from the defaults, with this backoff. Jitter is full unless said otherwise.
@@ -231,6 +155,8 @@ impl<L> TryFrom<RetryPolicyBuilder<L>> for RetryPolicy<Timed> {
 pub struct RetryPolicyBuilder<L = Untimed> {
     rules: RetryRules,
     overrides: Vec<(Category, Schedule)>,
+    /// Whether each policy that is built gets a budget of its own.
+    own_budget: bool,
     /// The first mistake that a setter met; `build` tells it.
     problem: Option<SettingError>,
     limits: PhantomData<fn() -> L>,
@@ -308,12 +234,14 @@ impl<L> RetryPolicyBuilder<L> {
     /// dependency. Default: one of this policy's own, with the defaults of [`RetryBudget`].
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.rules.budget = Some(budget);
+        self.own_budget = false;
         self
     }
 
     /// No budget. An outage then meets every retry that the attempts allow.
     pub fn no_budget(mut self) -> Self {
         self.rules.budget = None;
+        self.own_budget = false;
         self
     }
 
@@ -351,9 +279,9 @@ impl<L> RetryPolicyBuilder<L> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        self.rules.schedule.check()?;
+        self.rules.schedule.check(CHECK)?;
         for (_, schedule) in &self.overrides {
-            schedule.check()?;
+            schedule.check(CHECK)?;
         }
         let patience = match self.rules.on_empty {
             OnEmptyBudget::Fail => None,
@@ -381,27 +309,29 @@ impl<L> RetryPolicyBuilder<L> {
     /// For settings that are known to work.
     fn unchecked(mut self) -> RetryPolicy<L> {
         self.rules.by_category = self.overrides;
+        if self.own_budget {
+            self.rules.budget = Some(RetryBudget::default());
+        }
+        // Clones of a builder may be for different dependencies, and have nothing to do with each other.
+        self.rules.dice = self.rules.dice.anew();
         RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 
     fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
-        let Self { rules, overrides, problem, limits: _ } = self;
-        RetryPolicyBuilder { rules, overrides, problem, limits: PhantomData }
+        let Self { rules, overrides, own_budget, problem, limits: _ } = self;
+        RetryPolicyBuilder { rules, overrides, own_budget, problem, limits: PhantomData }
     }
 }
 
 impl<L> Clone for RetryPolicyBuilder<L> {
     fn clone(&self) -> Self {
-        let Self { rules, overrides, problem, limits } = self;
-        Self { rules: rules.clone(), overrides: overrides.clone(), problem: problem.clone(), limits: *limits }
-    }
-}
-
-impl Schedule {
-    fn check(&self) -> Result<(), SettingError> {
-        if let Some(attempts) = self.max_attempts {
-            CHECK.at_least_one("max_attempts", attempts)?;
+        let Self { rules, overrides, own_budget, problem, limits } = self;
+        Self {
+            rules: rules.clone(),
+            overrides: overrides.clone(),
+            own_budget: *own_budget,
+            problem: problem.clone(),
+            limits: *limits,
         }
-        self.backoff.check(CHECK)
     }
 }
