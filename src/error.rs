@@ -65,6 +65,14 @@ impl Reason {
         matches!(self, Self::CircuitOpen(_) | Self::BulkheadFull(_) | Self::CoolingDown(_))
     }
 
+    /// Whether a call that ends so speaks for a retry around it, even if it never came to repeat anything:
+    /// someone refused the load or the wait that another attempt would be. Whoever repeats the call sooner
+    /// gets around that.
+    pub(crate) const fn speaks_for_retries_around(&self) -> bool {
+        let refused = matches!(self, Self::BudgetExhausted | Self::HintTooLong(_) | Self::NestedRetry);
+        refused || self.is_rejection() || matches!(self, Self::StoppedByHook | Self::ShutDown)
+    }
+
     /// The same, as letters have it.
     pub(crate) const fn of_death(&self) -> DeadReason {
         match self {
@@ -242,9 +250,12 @@ impl<E> RecoveryError<E> {
     }
 
     /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
+    /// The last word is this call's own, whatever a hook or a queue of letters has noted meanwhile.
     pub(crate) fn note(&self) {
-        if self.attempts > 1 || self.is_rejection() || self.reason == Reason::NestedRetry {
+        if self.attempts > 1 || self.reason.speaks_for_retries_around() {
             nested::note(&self.name);
+        } else {
+            nested::clear();
         }
     }
 

@@ -1,8 +1,9 @@
 //! How an outer retry learns that an inner one has given up already, so that attempts do not multiply.
 //!
 //! The inner call leaves a note when it gives up for good, and the outer one reads it if its operation fails
-//! in that very poll. The note lives from there to there: it is cleared before every poll of an operation, so
-//! nothing of it outlives a poll, and a call that succeeds pays one store for it. A task spawned in between
+//! in that very poll. The note lives from there to there: it is cleared before every poll of an operation and
+//! after every one that did not end in an error, so nothing of it outlives a poll, and a call that succeeds
+//! pays two stores for it. Of several calls in one poll the last has the last word. A task spawned in between
 //! has polls of its own: nothing is known across `tokio::spawn`.
 
 use std::cell::{Cell, RefCell};
@@ -13,7 +14,7 @@ thread_local! {
     static WHO: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
-/// Forgets the note. Called before each poll of an operation.
+/// Forgets the note. Called around each poll of an operation.
 pub(crate) fn clear() {
     GAVE_UP.set(false);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use thiserror::Error;
 
+use crate::nested;
 use crate::rejection::CallError;
 use crate::time::Instant;
 use crate::timer::{self, Timer};
@@ -128,6 +129,7 @@ where
         std::task::ready!(this.timer.as_mut().poll_until(end, cx));
         this.operation.set(None);
         this.timer.disarm();
+        nested::clear(); // the operation had not failed: whatever gave up inside of it is not why this does
         Poll::Ready(Err(CallError::Rejected(TimedOut { limit: *this.limit })))
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::{Acquire, Bulkhead, Full, Slot};
+use crate::nested;
 use crate::rejection::CallError;
 
 pin_project! {
@@ -68,11 +69,13 @@ where
                     }
                     Err(full) => {
                         this.stage.set(Stage::Done);
+                        nested::note(&full.bulkhead);
                         return Poll::Ready(Err(CallError::Rejected(full)));
                     }
                 },
                 // ## Running => Done, when the operation has answered.
                 StageProj::Running { operation, .. } => {
+                    nested::clear(); // what was refused before this call is not why this one fails
                     let answer = ready!(operation.poll(cx));
                     this.stage.set(Stage::Done);
                     return Poll::Ready(answer.map_err(CallError::Operation));

@@ -58,8 +58,12 @@ where
     pass.assume(Outcome::Failure);
     nested::clear();
     if let Poll::Ready(result) = attempt.poll(cx) {
+        if result.is_ok() {
+            nested::clear(); // whoever gave up inside, the operation came through
+        }
         return Poll::Ready(Ok(result));
     }
+    nested::clear(); // it goes on, and whoever looks at the note next is not about this operation
     pass.assume(Outcome::Abandoned);
     if pass.pending_since.is_none() {
         let now = Now::unread();

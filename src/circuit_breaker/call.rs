@@ -105,6 +105,7 @@ where
         if let Some(permit) = permit {
             permit.assume(Outcome::Failure);
         }
+        nested::clear(); // what was refused before this call is not why this one fails
         let polled = attempt.poll(cx);
         if polled.is_pending()
             && let Some(permit) = permit
