@@ -15,7 +15,8 @@ use crate::error::RecoveryError;
 pub struct FailedAttempt<'a, E> {
     /// Which attempt it was.
     pub attempt: Attempt,
-    /// The operation's error; none when the attempt was cut short by its time limit.
+    /// The operation's error; none when the attempt was cut short by its time limit, or gave a value that is
+    /// not good enough.
     pub error: Option<&'a E>,
     /// What the classifier said.
     pub classification: Classification,

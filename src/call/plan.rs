@@ -85,8 +85,11 @@ pub(super) struct Wait {
 #[derive(Debug)]
 pub(super) enum Then {
     Begin,
-    /// The budget was empty, and must have a token by now.
-    Reserve,
+    /// The budget was empty. It should have a token by now, but others wait for it too: this call goes on
+    /// waiting no longer than until then.
+    Reserve {
+        no_later_than: Instant,
+    },
     /// It is this call's turn, if the cooldown was not extended.
     Leave(Turn),
 }
@@ -359,8 +362,9 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let Some(wait) = self.reserve(until, now) else {
             return Next::GiveUp(Reason::BudgetExhausted);
         };
-        self.past().last_delay = wait.until.saturating_duration_since(now.get());
-        self.tell_retry(wait.until.saturating_duration_since(now.get()), source, answer.category());
+        let delay = wait.until.saturating_duration_since(now.get()); // longer, if the budget was empty
+        self.past().last_delay = delay;
+        self.tell_retry(delay, source, answer.category());
         let attempt = self.attempt();
         let Self { policies, past, .. } = self;
         let error = past.as_ref().filter(|past| !past.timed_out).and_then(|past| past.error.as_ref());
@@ -380,10 +384,16 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             return Some(Wait { until, then: Then::Begin });
         }
         let OnEmptyBudget::Wait(most) = rules.on_empty else { return None };
-        let patience = budget.next_token_in(now.get()).filter(|next| *next <= most)?;
-        let until = until.max(later_or_far(now.get(), patience));
-        let in_time = self.deadline().is_none_or(|deadline| until < deadline);
-        in_time.then_some(Wait { until, then: Then::Reserve })
+        self.wait_for_token(until, later_or_far(now.get(), most), now)
+    }
+
+    /// The wait for the next token, if it ends soon enough.
+    fn wait_for_token(&self, until: Instant, no_later_than: Instant, now: &Now) -> Option<Wait> {
+        let next = self.policies.rules().budget.as_ref()?.next_token_in(now.get())?;
+        let next = later_or_far(now.get(), next);
+        let until = until.max(next);
+        let in_time = next <= no_later_than && self.deadline().is_none_or(|deadline| until < deadline);
+        in_time.then_some(Wait { until, then: Then::Reserve { no_later_than } })
     }
 
     /// A wait is over.
@@ -391,14 +401,19 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let now = Now::unread();
         match then {
             Then::Begin => self.begin(&now),
-            Then::Reserve => {
-                let token =
-                    self.policies.rules().budget.as_ref().and_then(|budget| budget.reserve(now.get()));
-                if token.is_none() {
-                    return Begin::Refused(Reason::BudgetExhausted);
+            Then::Reserve { no_later_than } => {
+                let rules = self.policies.rules();
+                match rules.budget.as_ref().and_then(|budget| budget.reserve(now.get())) {
+                    Some(token) => {
+                        self.past().token = Some(token);
+                        self.begin(&now)
+                    }
+                    // Somebody else was faster.
+                    None => match self.wait_for_token(now.get(), no_later_than, &now) {
+                        Some(wait) => Begin::Wait(wait),
+                        None => Begin::Refused(Reason::BudgetExhausted),
+                    },
                 }
-                self.past().token = token;
-                self.begin(&now)
             }
             Then::Leave(turn) => match turn.leave(&now) {
                 Some(later) => self.wait_for(later, &now),
