@@ -15,7 +15,7 @@ use super::queue::Queue;
 use crate::attempt::Attempt;
 use crate::bulkhead::{Bulkhead, Slot};
 use crate::circuit_breaker::{Open, Permit};
-use crate::classification::{Category, Classification, Outcome};
+use crate::classification::{Category, Classification, Health, Outcome};
 use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
 use crate::error::{self, Reason, RecoveryError};
@@ -296,7 +296,14 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         so_far.error = None; // older than this value
         so_far.classification = Some(answer);
         so_far.timed_out = false;
-        if let Some(token) = so_far.token.take() {
+        let token = so_far.token.take();
+        if answer.health() == Health::Success {
+            // The dependency did its work and is asked again for news: that is no load in vain.
+            drop(token);
+            if let Some(budget) = &self.policies.rules().budget {
+                budget.deposit();
+            }
+        } else if let Some(token) = token {
             token.spend();
         }
         self.tell_failed(answer);
