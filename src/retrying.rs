@@ -1,26 +1,25 @@
 //! `retry`: the one-liner, and what can be said about it.
 
+mod single;
+
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use pin_project_lite::pin_project;
 
+use self::single::{Hooks, Single};
 use crate::attempt::Attempt;
 use crate::call::{
-    BeforeRetry, Drive, FailedAttempt, GiveUp, Judge, Judging, LendingOperation, Lent, Limits, Policies,
-    Until, When, drive_mut,
+    BeforeRetry, Drive, FailedAttempt, Judge, Judging, LendingOperation, Lent, Limits, Until, When, drive_mut,
 };
 use crate::classification::Classification;
 use crate::classify::{ErrorClassifier, Transient};
 use crate::error::RecoveryError;
-use crate::event::CallInfo;
 use crate::retry::{RetryPolicy, RetryRules, Timed, Untimed};
 use crate::shutdown::Shutdown;
 
@@ -145,13 +144,15 @@ pin_project! {
     }
 }
 
-impl<'p, F, Fut, T, E, C, L> Retry<'p, F, Fut, T, E, C, L>
+// A setter that would undo an earlier one is only there before that: what is said once is not lost.
+impl<'p, F, Fut, T, E, C> Retry<'p, F, Fut, T, E, C>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
     /// How often, after what waits, and within which limits; calls that share a policy share its budget.
     /// Default: at most 3 attempts, waits with full jitter from 100 ms, no budget.
+    /// Time limits of this call's own come after it, because they override the policy's.
     pub fn policy<M>(self, policy: &'p RetryPolicy<M>) -> Retry<'p, F, Fut, T, E, C, M> {
         self.with(|single| {
             let rules = policy.rules();
@@ -159,20 +160,33 @@ where
             Single { rules, limits, ..single }
         })
     }
+}
 
-    /// Retries only the errors for which `retryable` says `true`.
+impl<'p, F, Fut, T, E, L> Retry<'p, F, Fut, T, E, Transient, L>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    /// Retries only the errors for which `retryable` says `true`. What is said of values comes after it.
     pub fn when<W: Fn(&E) -> bool>(self, retryable: W) -> Retry<'p, F, Fut, T, E, When<W>, L> {
         self.with(|single| single.judged_by(|_| When(retryable)))
     }
 
-    /// Who says what an error means. Default: [`Transient`], which retries all of them.
+    /// Who says what an error means. Default: [`Transient`], which retries all of them. What is said of
+    /// values comes after it.
     pub fn classifier(
         self,
         classifier: &'p (dyn ErrorClassifier<E> + Send + Sync),
     ) -> Retry<'p, F, Fut, T, E, Lent<'p, E>, L> {
         self.with(|single| single.judged_by(|_| Lent(classifier)))
     }
+}
 
+impl<'p, F, Fut, T, E, C, L> Retry<'p, F, Fut, T, E, C, L>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
     /// Retries also values: those of which `judge` says what is wrong with them. When the attempts end, the
     /// last value is given back as it is.
     ///
@@ -320,79 +334,5 @@ where
 impl<F, Fut, T, E, C, L> fmt::Debug for Retry<'_, F, Fut, T, E, C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry").field("drive", &self.drive).finish()
-    }
-}
-
-/// The policies of a call that has only a retry.
-pub(crate) struct Single<'p, E, C> {
-    rules: &'p RetryRules,
-    limits: Limits,
-    classifier: C,
-    shutdown: Option<&'p Shutdown>,
-    hooks: Option<Box<Hooks<'p, E>>>,
-}
-
-/// What few calls need: boxed, so that the others do not carry it.
-struct Hooks<'p, E> {
-    before_retry: Option<Box<BeforeRetry<'p, E>>>,
-    gave_up: Option<Box<GiveUp<'p, E>>>,
-}
-
-impl<E> Default for Hooks<'_, E> {
-    fn default() -> Self {
-        Self { before_retry: None, gave_up: None }
-    }
-}
-
-impl<'p, E, C> Single<'p, E, C> {
-    fn new(rules: &'p RetryRules, classifier: C) -> Self {
-        Self { rules, limits: Limits::default(), classifier, shutdown: None, hooks: None }
-    }
-
-    fn judged_by<D>(self, change: impl FnOnce(C) -> D) -> Single<'p, E, D> {
-        let Self { rules, limits, classifier, shutdown, hooks } = self;
-        Single { rules, limits, classifier: change(classifier), shutdown, hooks }
-    }
-}
-
-impl<'p, E: 'p, C: ErrorClassifier<E>> Policies<'p, E> for Single<'p, E, C> {
-    fn name(&self) -> Arc<str> {
-        Arc::from("retry")
-    }
-
-    fn info(&self) -> CallInfo<'_> {
-        CallInfo { name: "retry", ..CallInfo::default() }
-    }
-
-    fn rules(&self) -> &RetryRules {
-        self.rules
-    }
-
-    fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    fn classify(&self, error: &E) -> Classification {
-        self.classifier.classify(error)
-    }
-
-    fn shutdown(&self) -> Option<&'p Shutdown> {
-        self.shutdown
-    }
-
-    fn before_retry(&mut self, failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'p, ControlFlow<()>>> {
-        self.hooks.as_mut()?.before_retry.as_mut()?(failed)
-    }
-
-    fn gave_up(&mut self, error: &RecoveryError<E>) {
-        if let Some(hook) = self.hooks.as_mut().and_then(|hooks| hooks.gave_up.as_mut()) {
-            hook(error);
-        }
-    }
-}
-
-impl<T, E, C: Judge<T>> Judge<T> for Single<'_, E, C> {
-    fn judge(&self, value: &T) -> Option<Classification> {
-        self.classifier.judge(value)
     }
 }

@@ -48,18 +48,18 @@ impl<E> std::fmt::Debug for Lent<'_, E> {
     }
 }
 
-/// What `inner` says of errors; a value is good once the closure says so.
+/// What `inner` says; a value that is good to it is good once the closure says so.
 #[derive(Clone, Copy, Debug)]
 pub struct Until<C, D> {
     pub(crate) inner: C,
     pub(crate) done: D,
 }
 
-impl<T, C, D: Fn(&T) -> bool> Judge<T> for Until<C, D> {
+impl<T, C: Judge<T>, D: Fn(&T) -> bool> Judge<T> for Until<C, D> {
     fn judge(&self, value: &T) -> Option<Classification> {
         // To have to ask again says nothing bad of who was asked.
-        let unfinished = Classification::of(Category::Unknown).counts_as(Health::Success);
-        (!(self.done)(value)).then_some(unfinished)
+        let unfinished = || Classification::of(Category::Unknown).counts_as(Health::Success);
+        self.inner.judge(value).or_else(|| (!(self.done)(value)).then(unfinished))
     }
 }
 
@@ -69,16 +69,16 @@ impl<E, C: ErrorClassifier<E>, D> ErrorClassifier<E> for Until<C, D> {
     }
 }
 
-/// What `inner` says of errors, and the closure of values.
+/// What `inner` says, and the closure of values that are good to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Judging<C, J> {
     pub(crate) inner: C,
     pub(crate) judge: J,
 }
 
-impl<T, C, J: Fn(&T) -> Option<Classification>> Judge<T> for Judging<C, J> {
+impl<T, C: Judge<T>, J: Fn(&T) -> Option<Classification>> Judge<T> for Judging<C, J> {
     fn judge(&self, value: &T) -> Option<Classification> {
-        (self.judge)(value)
+        self.inner.judge(value).or_else(|| (self.judge)(value))
     }
 }
 
