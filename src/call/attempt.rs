@@ -74,7 +74,8 @@ where
     let deadline = plan.deadline();
     let Some(until) = earlier(own, deadline) else { return Poll::Pending };
     ready!(timer.poll_until(until, cx));
-    let by_deadline = deadline.is_some_and(|deadline| deadline <= until);
+    // At one and the same moment it is the attempt's own: it was given all that it may take.
+    let by_deadline = own.is_none_or(|own| own > until);
     Poll::Ready(Err(if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout }))
 }
 
