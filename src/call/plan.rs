@@ -174,7 +174,13 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         match self.policies.breaker().filter(|_| stale).map(|breaker| breaker.enter(now)) {
             Some(Err(open)) => self.turned_away(open, now),
             Some(Ok(fresh)) => self.go(Some(fresh), Some(slot)),
-            None => self.go(permit, Some(slot)),
+            None => {
+                let mut permit = permit;
+                if let Some(permit) = &mut permit {
+                    permit.begins(now);
+                }
+                self.go(permit, Some(slot))
+            }
         }
     }
 

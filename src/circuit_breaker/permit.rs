@@ -69,6 +69,13 @@ impl<'b> Permit<'b> {
         self.outcome = outcome;
     }
 
+    /// The call begins only now. What it has waited for since it was admitted is not the dependency's time.
+    pub(crate) fn begins(&mut self, now: &Now) {
+        if let Some(started) = &mut self.started {
+            *started = now.get();
+        }
+    }
+
     /// Whether the circuit is still in the state that admitted this permit.
     pub(crate) fn is_current(&self) -> bool {
         self.core.is_none_or(|core| {
