@@ -40,7 +40,7 @@ pin_project! {
         // Nothing has been asked of anybody yet.
         New,
         // Waiting for a slot.
-        Queued { queue: Queue<'r> },
+        Queued { queue: Queue<'r>, value: Option<T> },
         // Polling the operation. The attempt is dropped first, then the pass gives back what it was given.
         Running { #[pin] attempt: Fut, pass: Option<Pass<'r>> },
         // The user's hook has its say before the wait. A value that was not good enough is kept until the
@@ -91,8 +91,9 @@ where
             let begin = match this.stage.as_mut().project() {
                 StageProj::New => this.plan.begin(&Now::unread()),
 
-                StageProj::Queued { queue } => {
+                StageProj::Queued { queue, value } => {
                     let answer = ready!(queue.poll(this.timer.as_mut(), cx));
+                    kept = value.take();
                     this.timer.as_mut().disarm();
                     match answer {
                         Ok((permit, slot)) => this.plan.got_slot(permit, slot, &Now::unread()),
@@ -153,9 +154,8 @@ where
                     } else {
                         ready!(this.timer.as_mut().poll_until(*until, cx));
                         kept = value.take();
-                        let then = then.take().expect("a wait ends once");
                         this.timer.as_mut().disarm();
-                        this.plan.waited(then)
+                        this.plan.waited(then.take().expect("a wait ends once"))
                     }
                 }
 
@@ -176,7 +176,7 @@ where
                     let attempt = (this.op)(this.plan.attempt());
                     this.stage.set(Stage::Running { attempt, pass: Some(pass) });
                 }
-                Begin::Queue(queue) => this.stage.set(Stage::Queued { queue }),
+                Begin::Queue(queue) => this.stage.set(Stage::Queued { queue, value: kept }),
                 Begin::Wait(Wait { until, then }) => {
                     let (then, shutdown) = (Some(then), this.plan.shutdown());
                     this.stage.set(Stage::Waiting { until, then, shutdown, value: kept });
