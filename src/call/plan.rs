@@ -356,9 +356,6 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
 
     /// Whether there is a further attempt, and when.
     fn decide(&mut self, answer: Classification, now: &Now) -> Next<'r> {
-        if self.policies.shutdown().is_some_and(crate::shutdown::Shutdown::is_triggered) {
-            return Next::GiveUp(Reason::ShutDown);
-        }
         let Self { policies, past, .. } = self;
         let rules = policies.rules();
         let past = past.get_or_insert_with(Box::default);
@@ -368,6 +365,9 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             Err(Stop::Attempts) => return Next::GiveUp(Reason::AttemptsExhausted),
             Err(Stop::Hint(hint)) => return Next::GiveUp(Reason::HintTooLong(hint)),
         };
+        if self.policies.shutdown().is_some_and(crate::shutdown::Shutdown::is_triggered) {
+            return Next::GiveUp(Reason::ShutDown);
+        }
         let until = later_or_far(now.get(), delay);
         if self.deadline().is_some_and(|deadline| until >= deadline) {
             return Next::GiveUp(Reason::DeadlineExceeded);
