@@ -1,0 +1,115 @@
+//! A call ends without a value, or with one that is not good enough.
+
+use std::time::Duration;
+
+use super::{Burial, Plan};
+use crate::call::bury::Graveyard;
+use crate::call::policies::Policies;
+use crate::classification::{Category, Classification};
+use crate::dead_letter::{PushError, Receipt};
+use crate::error::{self, Reason, RecoveryError};
+use crate::event::{DelaySource, Event};
+use crate::time;
+
+impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
+    /// The error of a call that ends now, and the burial that it is owed, if somebody keeps letters. Where
+    /// there is none, the call [has ended](Self::ended) with this; where there is one, it ends after it, so
+    /// that nobody's hook can come between a call and its letter.
+    #[cold]
+    pub(in crate::call) fn give_up(&mut self, reason: Reason) -> (RecoveryError<E>, Option<Burial<'r>>) {
+        let history = self.past.as_mut().map(|past| std::mem::take(&mut past.history)).unwrap_or_default();
+        let mut error = self.error(reason);
+        let graveyard = self.policies.graveyard();
+        let redriven = graveyard.as_ref().and_then(Graveyard::redriven);
+        let burial = match (graveyard, redriven) {
+            (Some(graveyard), Some(letter)) => {
+                let failed = Box::new(graveyard.failed(&error, history));
+                error.burial = Some(Box::new(error::Burial::Redriven(letter, failed)));
+                None
+            }
+            (Some(graveyard), None) => Some(graveyard.bury(&error, history)),
+            (None, _) => None,
+        };
+        if burial.is_none() {
+            self.ended(&error);
+        }
+        (error, burial)
+    }
+
+    fn error(&mut self, reason: Reason) -> RecoveryError<E> {
+        let past = self.past.take().map(|past| *past).unwrap_or_default();
+        let elapsed = self.started.map(|started| time::now().saturating_duration_since(started));
+        RecoveryError {
+            name: self.policies.name(),
+            reason,
+            error: past.error,
+            classification: past.classification,
+            timed_out: past.timed_out,
+            attempts: self.attempts,
+            elapsed: elapsed.unwrap_or_default(),
+            burial: None,
+        }
+    }
+
+    /// The queue has answered, and the call has ended.
+    pub(in crate::call) fn buried(
+        &mut self,
+        answer: Result<Receipt, PushError>,
+        error: &mut RecoveryError<E>,
+    ) {
+        if let Some(observers) = self.policies.observers() {
+            let call = self.policies.info();
+            observers.tell(|| match &answer {
+                Ok(receipt) => Event::LetterBuried { call, letter: receipt.id.get() },
+                Err(_) => Event::LetterRefused { call },
+            });
+        }
+        error.burial = Some(Box::new(match answer {
+            Ok(receipt) => error::Burial::Stored(receipt.id),
+            Err(refusal) => error::Burial::Refused(refusal),
+        }));
+        self.ended(error);
+    }
+
+    /// Tells everyone that the call has ended without a value.
+    fn ended(&mut self, error: &RecoveryError<E>) {
+        self.tell_give_up(error);
+        self.policies.gave_up(error);
+        error.note();
+    }
+
+    /// As [`give_up`](Self::give_up), for a call that ends with the last value it got.
+    #[cold]
+    pub(in crate::call) fn give_up_with_a_value(&mut self, reason: Reason) {
+        let error = self.error(reason);
+        self.tell_give_up(&error);
+        self.policies.gave_up(&error);
+    }
+
+    pub(in crate::call) fn tell_failed(&self, classification: Classification) {
+        if let Some(observers) = self.policies.observers() {
+            let (call, attempt) = (self.policies.info(), self.attempts);
+            observers.tell(|| Event::AttemptFailed { call, attempt, classification });
+        }
+    }
+
+    pub(in crate::call) fn tell_give_up(&self, error: &RecoveryError<E>) {
+        if let Some(observers) = self.policies.observers() {
+            observers.tell(|| Event::GaveUp {
+                call: self.policies.info(),
+                attempts: error.attempts,
+                took: error.elapsed,
+                reason: error.reason.name(),
+                category: error.classification.map(|answer| answer.category()),
+            });
+        }
+    }
+
+    pub(in crate::call) fn tell_retry(&self, delay: Duration, source: DelaySource, category: Category) {
+        if let Some(observers) = self.policies.observers() {
+            let attempt = self.attempts;
+            let call = self.policies.info();
+            observers.tell(|| Event::RetryScheduled { call, attempt, delay, source, category });
+        }
+    }
+}
