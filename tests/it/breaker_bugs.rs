@@ -186,9 +186,8 @@ async fn s8_longest_hint_there_is_counts_as_the_longest_believed() {
     assert_eq!(breaker.snapshot().probe_in, Some(60 * SECOND));
 }
 
-/// Elsewhere, the results of calls that a time window held were gone through one by one under the lock.
-/// Here the memory, and so what there is to go through, does not depend on them: see `benches/window.rs` for
-/// the time, and `breaker_memory` for the memory.
+/// Elsewhere, the results that a time window held were gone through one by one under the lock. Here none is
+/// kept, which `tests/breaker_memory.rs` shows, and still they are counted.
 #[tokio::test(start_paused = true)]
 async fn t7_time_window_counts_a_million_calls_exactly() {
     let breaker = breaker().window(Window::last(10 * SECOND)).build().unwrap();

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod breaker_bugs;
+mod breaker_care;
 mod breaker_control;
 mod breaker_model;
 mod breaker_needs;
