@@ -9,6 +9,7 @@ mod breaker_model;
 mod breaker_needs;
 mod breaker_probes;
 mod breaker_races;
+mod breaker_reference;
 mod breaker_watch;
 mod budget_needs;
 mod cancellation;
