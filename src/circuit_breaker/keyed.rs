@@ -64,7 +64,6 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
     ///
     /// Settings for a key that do not build are replaced by the defaults under the same name: a key from
     /// outside must not be able to stop a call.
-    #[expect(clippy::missing_panics_doc, reason = "the default settings are allowed")]
     pub fn get(&self, key: &K) -> CircuitBreaker {
         if let Some(breaker) = self.table.lock().breakers.get(key) {
             return breaker.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{join_all, pending};
 use recoup::{
     Backoff, BreakerGroup, Bulkhead, CallError, CircuitBreaker, CircuitBreakerBuilder, CircuitBreakers,
-    CircuitState, Control, HalfOpen, Outcome, Ramp, Reason, Recovery, RetryPolicy, Transient, Trip,
+    CircuitState, Control, HalfOpen, Instant, Outcome, Ramp, Reason, Recovery, RetryPolicy, Transient, Trip,
     execute_with_recovery,
 };
 use tokio::sync::{Barrier, mpsc};
@@ -15,6 +15,11 @@ use tokio::sync::{Barrier, mpsc};
 use crate::breaker_watch::{Seen, kinds, lets_in, report, watch};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[expect(clippy::disallowed_methods, reason = "the clock is paused, and recoup's own way to it is private")]
+fn now() -> Instant {
+    Instant::now()
+}
 
 fn breaker() -> CircuitBreakerBuilder {
     let half_open = HalfOpen::probes(1);
@@ -218,7 +223,7 @@ async fn b12_open_circuit_is_not_retried_in_a_hot_loop() {
             .build()
             .unwrap();
         report(recovery.circuit_breaker().unwrap(), Outcome::Failure);
-        let start = tokio::time::Instant::now();
+        let start = now();
         let result = execute_with_recovery(&recovery, async |_| {
             calls.fetch_add(1, Ordering::Relaxed);
             Ok::<_, &str>(())
@@ -298,7 +303,9 @@ async fn b15_not_all_of_a_group_open() {
     let group = BreakerGroup::new(0.67).unwrap();
     let members: Vec<_> =
         (0..3).map(|_| breaker().group(&group).observer(Arc::clone(&observer)).build().unwrap()).collect();
-    members.iter().for_each(|member| report(member, Outcome::Failure));
+    for member in &members {
+        report(member, Outcome::Failure);
+    }
     let states: Vec<_> = members.iter().map(CircuitBreaker::state).collect();
     assert_eq!(states, [CircuitState::Open, CircuitState::Open, CircuitState::Closed]);
     let last = seen.try_iter().last();

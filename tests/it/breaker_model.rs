@@ -1,4 +1,5 @@
 //! The breaker against a naive reference, over random settings and random histories.
+#![expect(clippy::unwrap_used, reason = "what helps a test panics for it")]
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -52,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0_usize..6, outcome()).prop_map(|(which, outcome)| Step::Settle(which, outcome)),
         3 => (0_usize..6).prop_map(Step::Drop),
         16 => outcome().prop_map(Step::Call),
-        8 => prop_oneof![1_u64..50, Just(100), 50_u64..400].prop_map(Step::Advance),
+        8 => prop_oneof![1_u64..50, Just(20), Just(100), 50_u64..400].prop_map(Step::Advance),
         2 => control.prop_map(Step::Control),
         1 => Just(Step::Reset),
         1 => Just(Step::Isolate),
@@ -73,7 +74,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         Just(Meaning::AsFailure),
     ];
     let rates = (1_u32..8, prop_oneof![Just(30_u64), Just(50), Just(100)], any::<bool>());
-    let slow = proptest::option::of((1_u64..80, Just(50_u64)));
+    let slow = proptest::option::of((prop_oneof![Just(20_u64), Just(100), 1_u64..80], Just(50_u64)));
     let probing = (1_u32..6).prop_flat_map(|probes| {
         (
             Just(probes),

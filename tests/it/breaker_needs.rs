@@ -1,4 +1,5 @@
 //! What users asked of breakers, one need after the other: who is let in and who votes.
+#![expect(clippy::unwrap_used, reason = "what helps a test panics for it")]
 
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
@@ -99,7 +100,9 @@ async fn b3_late_results_do_not_vote_in_the_wrong_state() {
     // Six failures at once, with a threshold of five.
     let breaker = self::breaker().consecutive_failures(5).build().unwrap();
     let six: Vec<_> = (0..6).map(|_| breaker.admit().unwrap()).collect();
-    six.into_iter().for_each(|permit| permit.settle(Outcome::Failure));
+    for permit in six {
+        permit.settle(Outcome::Failure);
+    }
     assert_eq!(breaker.snapshot().generation, 1);
     tokio::time::advance(5 * SECOND).await;
     assert!(lets_in(&breaker));
@@ -144,6 +147,14 @@ async fn b5_abandoned_calls_can_open_the_circuit() {
     }
     hang(&mostly_well, 14).await;
     assert_eq!(mostly_well.state(), CircuitState::Closed);
+
+    // Whichever way a success is counted, it ends the row.
+    let judging = breaker().judge_successes().build().unwrap();
+    for _ in 0..5 {
+        hang(&judging, 19).await;
+        report(&judging, Outcome::Success);
+    }
+    assert_eq!(judging.state(), CircuitState::Closed);
 
     let ignoring = breaker().abandoned(Abandoned::Ignore).build().unwrap();
     hang(&ignoring, 1_000).await;

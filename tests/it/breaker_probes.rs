@@ -1,5 +1,6 @@
 //! What breakers elsewhere did to their users in a half-open circuit, and that this one does not. The names
 //! begin with the numbers under which those stories are kept.
+#![expect(clippy::unwrap_used, reason = "what helps a test panics for it")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -103,7 +104,9 @@ async fn s2_probe_of_an_earlier_episode_does_not_vote() {
         slow.settle(outcome);
         assert_eq!(breaker.snapshot().probes, Some((0, 0)), "{outcome:?}");
         assert!(breaker.admit().is_err(), "nor does it give the place of another back");
-        probes.into_iter().for_each(|probe| probe.settle(Outcome::Success));
+        for probe in probes {
+            probe.settle(Outcome::Success);
+        }
         assert_eq!(breaker.state(), CircuitState::Closed);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use recoup::{CircuitBreaker, HalfOpen, Outcome};
+use std::time::Duration;
 
-use crate::breaker_watch::report;
+use recoup::{CircuitBreaker, CircuitState, HalfOpen, Outcome, Permit, Trip, Window};
+
+use crate::breaker_watch::{Seen, lets_in, report, watch};
 
 /// A success between two failures was forgotten when it came while the second one was being counted: the
 /// run then went on as if it had not been, and the circuit opened too early.
@@ -56,7 +58,120 @@ impl Meeting {
     }
 }
 
-const NANOSECOND: std::time::Duration = std::time::Duration::from_nanos(1);
+/// The shortest open time: over at once on a clock that runs.
+const NANOSECOND: Duration = Duration::from_nanos(1);
+
+/// A thousand failures at once open the circuit once, and are told once; so do the failures of a thousand probes.
+#[test]
+fn thousand_failures_at_once_are_one_opening() {
+    for round in 0..100 {
+        let (observer, seen) = watch();
+        let breaker = CircuitBreaker::builder("db")
+            .window(Window::last_calls(1_000))
+            .failure_rate(0.5)
+            .minimum_calls(100 + round)
+            .half_open(HalfOpen::probes(1_000))
+            .open_for(NANOSECOND)
+            .no_ramp()
+            .observer(observer)
+            .build()
+            .unwrap();
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            fail_at_once((0..1_000).map(|_| breaker.admit().unwrap()).collect());
+            told.extend(seen.try_iter());
+        }
+        // The events of different threads may overtake each other; the generation puts them in order.
+        told.sort_by_key(Seen::generation);
+        let first = Trip::FailureRate { rate: 1.0, calls: (100 + round).into() };
+        let second = Trip::Probes { failures: 1, successes: 0 };
+        let open_for = NANOSECOND;
+        assert_eq!(
+            told,
+            [
+                Seen::Opened { trip: first, open_for, generation: 1 },
+                Seen::HalfOpened(2),
+                Seen::Opened { trip: second, open_for, generation: 3 },
+            ]
+        );
+    }
+}
+
+/// Failures, successes, drops, probes and control by hand from four threads: whatever the order, an opening has
+/// an end, no state is entered twice in a row, and none is skipped.
+#[test]
+fn only_legal_sequences_are_told_under_contention() {
+    let (observer, seen) = watch();
+    let breaker = CircuitBreaker::builder("db")
+        .window(Window::last_calls(20))
+        .minimum_calls(5)
+        .half_open(HalfOpen::probes(3).successes(2))
+        .open_for(NANOSECOND)
+        .no_ramp()
+        .observer(observer)
+        .build()
+        .unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let breaker = &breaker;
+            scope.spawn(move || {
+                for number in 0..20_000_u32 {
+                    let dice = (number * 31 + thread * 17) ^ (number >> 3);
+                    if let Ok(permit) = breaker.admit() {
+                        match dice % 7 {
+                            0 | 1 => permit.settle(Outcome::Success),
+                            2 => drop(permit),
+                            3 => permit.settle(Outcome::Ignored),
+                            _ => permit.settle(Outcome::Failure),
+                        }
+                    }
+                    match dice % 1_009 {
+                        0 => breaker.force_open(),
+                        1..10 => breaker.reset(),
+                        10 => drop(breaker.isolate()),
+                        11..20 => breaker.automatic(),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    let mut told: Vec<Seen> = seen.try_iter().collect();
+    told.sort_by_key(Seen::generation);
+    assert!(told.len() > 1_000, "{} changes", told.len());
+    let mut state = CircuitState::Closed;
+    let mut last = 0;
+    for seen in told {
+        assert!(seen.generation() > last, "{seen:?} shares its generation");
+        last = seen.generation();
+        let legal = match (state, &seen) {
+            (CircuitState::Closed | CircuitState::HalfOpen, Seen::Opened { .. }) => CircuitState::Open,
+            (CircuitState::Open, Seen::HalfOpened(_)) => CircuitState::HalfOpen,
+            (CircuitState::Open | CircuitState::HalfOpen, Seen::Closed(_)) => CircuitState::Closed,
+            (state, seen) => panic!("{seen:?} while {state:?}"),
+        };
+        state = legal;
+    }
+    breaker.reset();
+    assert!(lets_in(&breaker), "and it works on");
+}
+
+/// Every permit fails, on four threads that begin together.
+fn fail_at_once(permits: Vec<Permit<'_>>) {
+    let start = std::sync::Barrier::new(4);
+    let mut permits = permits.into_iter();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (start, mine): (_, Vec<_>) = (&start, permits.by_ref().take(250).collect());
+            scope.spawn(move || {
+                start.wait();
+                for permit in mine {
+                    permit.settle(Outcome::Failure);
+                }
+            });
+        }
+    });
+}
 
 /// 29 of 100 is a share of 0.29, but in floating point a hundred times 0.29 is less than 29.
 #[tokio::test(start_paused = true)]

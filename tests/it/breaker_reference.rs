@@ -1,5 +1,6 @@
 //! A circuit breaker as slow and as plain as can be, written from the documentation: it keeps everything that
 //! ever happened and counts it again each time.
+#![expect(clippy::unwrap_used, reason = "what helps a test panics for it")]
 
 use recoup::{CircuitState, Control, Outcome};
 
@@ -152,9 +153,8 @@ impl Reference {
         match (outcome, self.settings.abandoned) {
             (Outcome::Ignored, _) => false,
             (Outcome::Success, _) => slow || self.settings.judge_successes,
-            (Outcome::Failure, _) => true,
             (Outcome::Abandoned, Meaning::Ignore) => slow,
-            (Outcome::Abandoned, _) => true,
+            (Outcome::Failure | Outcome::Abandoned, _) => true,
         }
     }
 
@@ -208,12 +208,11 @@ impl Reference {
     fn calls(&self) -> impl Iterator<Item = (u64, [bool; 3])> + '_ {
         self.votes.iter().filter_map(|&(at, outcome, slow)| {
             let marks = match (outcome, self.settings.abandoned) {
-                (Outcome::Ignored, _) => return None,
                 (Outcome::Success, _) => [false, slow, false],
                 (Outcome::Failure, _) | (Outcome::Abandoned, Meaning::AsFailure) => [true, slow, false],
                 (Outcome::Abandoned, Meaning::RatePercent(_)) => [false, slow, true],
                 (Outcome::Abandoned, _) if slow => [false, true, false],
-                (Outcome::Abandoned, _) => return None,
+                (Outcome::Ignored | Outcome::Abandoned, _) => return None,
             };
             Some((at, marks))
         })

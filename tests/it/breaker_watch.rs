@@ -16,6 +16,18 @@ pub(crate) enum Seen {
     Closed(u64),
 }
 
+impl Seen {
+    /// The state that began; of what changed none, the first.
+    pub(crate) fn generation(&self) -> u64 {
+        match *self {
+            Self::Opened { generation, .. } | Self::HalfOpened(generation) | Self::Closed(generation) => {
+                generation
+            }
+            Self::WouldOpen(_) | Self::HeldClosed(_) => 0,
+        }
+    }
+}
+
 /// An observer, and what it has seen of circuits so far.
 pub(crate) fn watch() -> (Arc<dyn Observer>, Receiver<Seen>) {
     let (sender, seen) = channel();
