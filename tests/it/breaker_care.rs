@@ -32,7 +32,7 @@ fn b2_half_open_lets_in_exactly_n_under_contention() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
     for round in 0..200 {
         let probes = [1, 3, 10][round % 3];
-        let settings = breaker().open_for(Backoff::none()).half_open(HalfOpen::probes(probes));
+        let settings = breaker().open_for(Duration::from_nanos(1)).half_open(HalfOpen::probes(probes));
         let breaker = settings.build().unwrap();
         report(&breaker, Outcome::Failure); // its open time is over at once
         let called = runtime.block_on(async {
