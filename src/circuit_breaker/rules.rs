@@ -23,7 +23,23 @@ pub(super) const CHECK: Check = Check("circuit breaker");
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Abandoned {
-    /// Says nothing, ever. A dependency that hangs behind an outer time limit is then never found out.
+    /// Says nothing, ever. A dependency that hangs behind an outer time limit is then never found out:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::time::Duration;
+    /// use recoup::{Abandoned, CircuitBreaker};
+    ///
+    /// for (meaning, opens) in [(Abandoned::Ignore, false), (Abandoned::AllAbandoned, true)] {
+    ///     let breaker = CircuitBreaker::builder("hangs").abandoned(meaning).build().unwrap();
+    ///     for _ in 0..100 {
+    ///         let hangs = breaker.call(std::future::pending::<Result<(), ()>>);
+    ///         let _ = tokio::time::timeout(Duration::from_millis(50), hangs).await;
+    ///     }
+    ///     assert_eq!(breaker.snapshot().last_trip.is_some(), opens);
+    /// }
+    /// # }
+    /// ```
     Ignore,
     /// Opens the circuit when as many calls as [`minimum_calls`](CircuitBreakerBuilder::minimum_calls) in a
     /// row were all abandoned. The default.
