@@ -155,6 +155,8 @@ mod retrying;
 mod setting;
 mod shutdown;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod timeout;
 mod timer;

@@ -21,4 +21,5 @@ mod reconnect;
 mod retry_bugs;
 mod retry_needs;
 mod types;
+mod testing_needs;
 mod waiting;
