@@ -15,7 +15,7 @@ fn report(breaker: &CircuitBreaker, outcome: Outcome) {
 fn c1_million_trips_and_drops_leave_nothing_behind() {
     let breaker = CircuitBreaker::builder("flat")
         .consecutive_failures(1)
-        .open_for(Duration::ZERO)
+        .open_for(Duration::from_nanos(1))
         .half_open(HalfOpen::probes(1))
         .no_ramp()
         .build()
