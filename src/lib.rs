@@ -154,6 +154,7 @@ mod retry;
 mod retrying;
 mod setting;
 mod shutdown;
+mod statistics;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -199,6 +200,7 @@ pub use crate::retry::{
 pub use crate::retrying::{Retry, retry, retry_mut, retry_with};
 pub use crate::setting::SettingError;
 pub use crate::shutdown::Shutdown;
+pub use crate::statistics::{DestinationStatistics, Statistics, StatisticsSnapshot};
 pub use crate::time::Instant;
 pub use crate::timeout::{TimedOut, Timeout, timeout};
 pub use crate::window::Window;

@@ -1,5 +1,4 @@
 //! Whole calls, by scenario, on a paused clock.
-#![expect(missing_docs, reason = "tests are named as the claims they make")]
 
 mod bad_input;
 mod breaker_bugs;
@@ -20,6 +19,7 @@ mod letters;
 mod reconnect;
 mod retry_bugs;
 mod retry_needs;
-mod types;
+mod statistics;
 mod testing_needs;
+mod types;
 mod waiting;
