@@ -22,11 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
 use recoup::{
-    Bulkhead, CallContext, CircuitBreaker, Cooldown, DeadLetterQueue, ErrorChain, Failed, HalfOpen, Leased,
-    LetterFilter, MemoryQueue, Payload, Ramp, Recovery, RetryBudget, RetryPolicy, SettingError, Settlement,
-    Window, execute_with_recovery,
+    Bulkhead, CallContext, CircuitBreaker, Cooldown, DeadLetterQueue, HalfOpen, LetterFilter, MemoryQueue,
+    Payload, Ramp, Recovery, RedriveError, RetryBudget, RetryPolicy, SettingError, Window,
+    execute_with_recovery, redrive,
 };
 
 use crate::client::{ChargeError, ChargeErrors, Client};
@@ -93,50 +92,17 @@ async fn charge(payments: &Payments, client: &Client, order: &Order) -> bool {
     execute_with_recovery(payments.with_context(&call), |_| client.charge(key, &order.json)).await.is_ok()
 }
 
-/// Sends again what lies in the queue, through the same policies, and says how many letters arrived.
-async fn redrive(
-    letters: &MemoryQueue,
-    payments: &Payments,
-    client: &Client,
-) -> Result<usize, Box<dyn Error>> {
-    let mut arrived = 0;
-    loop {
-        // Leased, a letter is ours for a while. Should we crash, the lease runs out and nothing is lost.
-        let page = letters.lease(&LetterFilter::new(), 32, Duration::from_secs(30)).await?;
-        if page.is_empty() {
-            return Ok(arrived); // a letter that fails again and again is parked, so this does end
-        }
-        let sent = stream::iter(page).map(|leased| deliver(letters, payments, client, leased));
-        let sent: Vec<_> = sent.buffer_unordered(8).collect().await;
-        for delivered in sent {
-            arrived += usize::from(delivered?);
-        }
-    }
-}
-
-/// Makes the call of one letter again. The key is the letter's, so that a charge of which only the answer was
-/// lost is not made twice.
-async fn deliver(
-    letters: &MemoryQueue,
-    payments: &Payments,
-    client: &Client,
-    Leased { letter, token, .. }: Leased,
-) -> Result<bool, Box<dyn Error>> {
-    let key = letter.idempotency_key.as_deref().ok_or("a letter without a key")?;
-    let order = &letter.payload.as_ref().ok_or("a letter without an order")?.bytes;
-    let sent = execute_with_recovery(payments, |_| client.charge(key, order)).await;
-    let settlement = match &sent {
-        Ok(()) => Settlement::Delivered,
-        Err(error) => {
-            // The call that failed has left a letter too. One is enough.
-            if let Some(second) = error.dead_letter() {
-                letters.discard(&LetterFilter::new().id(second)).await?;
-            }
-            Settlement::redrive_failed(Failed::default().error(ErrorChain::of(error)))
-        }
-    };
-    letters.settle(token, settlement).await?;
-    Ok(sent.is_ok())
+/// Sends again what lies in the queue, through the same policies, and says how many letters arrived. Each goes
+/// under the key that it had, so that a charge of which only the answer was lost is not made twice, and leaves
+/// the queue once it has arrived and not before.
+async fn send_again(payments: &Payments, client: &Client) -> Result<usize, RedriveError> {
+    let report = redrive(payments, &LetterFilter::new(), |letter, _attempt| async move {
+        let key = letter.idempotency_key.as_deref().unwrap_or_default();
+        let order = letter.payload.as_ref().map_or(&[][..], |payload| &payload.bytes);
+        client.charge(key, order).await
+    })
+    .await?;
+    Ok(usize::try_from(report.delivered).unwrap_or(usize::MAX))
 }
 
 #[tokio::main]
@@ -163,7 +129,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let buried = usize::try_from(letters.stats().await?.pushed)?;
     println!("\nThe server is well again: redriving {buried} letters.");
     let began = script.elapsed();
-    let redriven = redrive(&letters, &payments, &with.client).await?;
+    let redriven = send_again(&payments, &with.client).await?;
     let took = script.elapsed().saturating_sub(began);
 
     let alone = Round::new(alone, bare, Letters::default()).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use recoup::{
-    Bulkhead, CallContext, Category, CircuitBreaker, ErrorChain, MemoryQueue, Recovery, RetryPolicy, Statistics,
-    execute_with_recovery,
+    Bulkhead, CallContext, Category, CircuitBreaker, ErrorChain, MemoryQueue, Recovery, RetryPolicy,
+    Statistics, execute_with_recovery,
 };
 
 fn recovery(statistics: &Statistics) -> Recovery<Category> {
