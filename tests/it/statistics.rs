@@ -16,7 +16,7 @@ fn recovery(statistics: &Statistics) -> Recovery<Category> {
         .retry(RetryPolicy::exponential(Duration::from_millis(10)).max_attempts(3).seed(1))
         .circuit_breaker(CircuitBreaker::builder("all").consecutive_failures(4))
         .bulkhead(Bulkhead::builder(2))
-        .dead_letters_described(MemoryQueue::default(), |category| ErrorChain::from_display(category))
+        .dead_letters_described(MemoryQueue::default(), ErrorChain::from_display)
         .observer(Arc::new(statistics.clone()))
         .build()
         .unwrap()

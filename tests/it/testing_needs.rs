@@ -1,5 +1,6 @@
 //! What a test of a policy needs: one clock that can be paused, a seed, a script and a recorder.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::disallowed_methods, reason = "a test reads the paused clock")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
