@@ -1,4 +1,5 @@
-//! For the tests of those who use recoup: an operation that plays a script, and an observer that remembers.
+//! For the tests of those who use recoup: an operation that plays a script, an observer that remembers, and
+//! faults on purpose.
 //!
 //! Behind the feature `testing`, which adds no crate. Together with a paused clock and a seed, a test says
 //! exactly what a policy does, and says it the same on every run and on every machine:
@@ -44,10 +45,12 @@
 //!
 //! Waits end on whole milliseconds, because tokio's timers do.
 
+mod chaos;
 mod recorded;
 mod recorder;
 mod script;
 
+pub use self::chaos::{Chaos, ChaosCall};
 pub use self::recorded::{Happened, Recorded, RecordedCall};
 pub use self::recorder::Recorder;
 pub use self::script::{Play, Script};

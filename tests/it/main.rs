@@ -12,6 +12,7 @@ mod breaker_reference;
 mod breaker_watch;
 mod budget_needs;
 mod cancellation;
+mod chaos;
 mod composition;
 mod fallback;
 mod floors;
