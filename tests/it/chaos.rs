@@ -1,5 +1,4 @@
 //! Faults on purpose.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
