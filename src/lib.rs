@@ -132,6 +132,7 @@
 //! - **Quiet.** No task, no output, no global state. Who wants to see what happens adds an [`Observer`].
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod attempt;
 mod backoff;
 mod bulkhead;
@@ -163,6 +164,7 @@ mod timeout;
 mod timer;
 mod window;
 
+pub use crate::adapters::{Traced, TracingObserver, attribute, traced};
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};
 pub use crate::bulkhead::{Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, Full, FullReason, Slot};

@@ -21,6 +21,7 @@ mod reconnect;
 mod retry_bugs;
 mod retry_needs;
 mod statistics;
+mod telemetry;
 mod testing_needs;
 mod types;
 mod waiting;

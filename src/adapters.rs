@@ -1,0 +1,8 @@
+//! Where recoup meets other crates. Nothing else names them.
+
+pub mod attribute;
+mod traced;
+mod tracing;
+
+pub use self::traced::{Traced, traced};
+pub use self::tracing::TracingObserver;
