@@ -49,7 +49,9 @@ pub struct Statistics {
 
 struct Shared {
     most: usize,
-    by_destination: Lock<BTreeMap<String, DestinationStatistics>>,
+    // Each destination has a lock of its own, so that the one which every call needs is held for a look-up
+    // only, and not while a snapshot copies a thousand tables.
+    by_destination: Lock<BTreeMap<Arc<str>, Arc<Lock<DestinationStatistics>>>>,
 }
 
 /// All that was counted, at one moment.
@@ -95,6 +97,8 @@ pub struct DestinationStatistics {
     pub given_up: BTreeMap<&'static str, u64>,
     /// Letters stored.
     pub letters: u64,
+    /// Letters that could not be stored; their callers got them back.
+    pub letters_refused: u64,
     /// How long the calls took that have ended, waits included, all together.
     pub total_duration: Duration,
     /// How long the slowest of them took.
@@ -139,6 +143,7 @@ impl DestinationStatistics {
         self.succeeded += other.succeeded;
         self.succeeded_after_retry += other.succeeded_after_retry;
         self.letters += other.letters;
+        self.letters_refused += other.letters_refused;
         self.total_duration = self.total_duration.saturating_add(other.total_duration);
         self.longest = self.longest.max(other.longest);
         self.last_failure = other.last_failure.or(self.last_failure);
@@ -174,26 +179,33 @@ impl Statistics {
         Self { shared: Arc::new(Shared { most, by_destination: Lock::default() }) }
     }
 
-    /// All that was counted so far.
+    /// All that was counted so far. What is said of one destination fits together; of two, one may be some
+    /// calls ahead of the other.
     #[must_use]
     pub fn snapshot(&self) -> StatisticsSnapshot {
-        StatisticsSnapshot { by_destination: self.shared.by_destination.lock().clone() }
+        let all = self.shared.by_destination.lock().clone();
+        let by_destination = all.iter().map(|(name, one)| (name.to_string(), one.lock().clone())).collect();
+        StatisticsSnapshot { by_destination }
     }
 
     /// Starts again from nothing.
     pub fn clear(&self) {
-        self.shared.by_destination.lock().clear();
+        let forgotten = std::mem::take(&mut *self.shared.by_destination.lock());
+        drop(forgotten); // outside the lock
     }
 
     fn count(&self, call: &CallInfo<'_>, change: impl FnOnce(&mut DestinationStatistics)) {
-        let name = call.destination.unwrap_or(call.name);
+        change(&mut self.one(call.destination.unwrap_or(call.name)).lock());
+    }
+
+    fn one(&self, name: &str) -> Arc<Lock<DestinationStatistics>> {
         let mut all = self.shared.by_destination.lock();
         let known = all.contains_key(name) || all.len() < self.shared.most;
         let name = if known { name } else { "other" };
-        if let Some(one) = all.get_mut(name) {
-            return change(one);
+        if let Some(one) = all.get(name) {
+            return Arc::clone(one);
         }
-        change(all.entry(name.to_owned()).or_default());
+        Arc::clone(all.entry(name.into()).or_default())
     }
 }
 
@@ -217,6 +229,7 @@ impl Observer for Statistics {
                 one.ended(*took);
             }),
             Event::LetterBuried { call, .. } => self.count(call, |one| one.letters += 1),
+            Event::LetterRefused { call } => self.count(call, |one| one.letters_refused += 1),
             _ => {}
         }
     }

@@ -1,6 +1,8 @@
 //! What was counted adds up.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crowd;
+
 use std::sync::Arc;
 use std::time::Duration;
 
