@@ -129,7 +129,8 @@
 //!   come back with it. Each future says under *Cancel safety* what a dropped one has done.
 //! - **One clock.** Everything follows tokio's clock, so `#[tokio::test(start_paused = true)]` drives it.
 //! - **Checked names.** A setting that cannot work does not build; the [`SettingError`] names it.
-//! - **Quiet.** No task, no output, no global state. Who wants to see what happens adds an [`Observer`].
+//! - **Quiet.** No task, no output, no global state. Who wants to see what happens adds an [`Observer`]:
+//!   [`TracingObserver`] writes to the log, [`Statistics`] counts.
 #![forbid(unsafe_code)]
 
 mod adapters;
