@@ -83,7 +83,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             1_u64..200,
         )
     });
-    (window, rates, slow, proptest::option::of(1_u32..5), abandoned, 0_u64..150, probing).prop_map(
+    (window, rates, slow, proptest::option::of(1_u32..5), abandoned, 1_u64..150, probing).prop_map(
         |(
             (last_calls, last_time),
             (minimum, failure_percent, judge),
