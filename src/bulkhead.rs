@@ -5,6 +5,8 @@ mod builder;
 mod call;
 mod gate;
 #[cfg(test)]
+mod storms;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
