@@ -74,7 +74,7 @@ pub enum Event<'a> {
     },
     /// A policy of ours refused to let an attempt be made.
     Rejected {
-        /// The policy that refused, by its kind and name.
+        /// The policy that refused, by its name.
         policy: &'a str,
         /// Why: `open`, `full`, `cooldown`, …
         reason: &'static str,

@@ -9,8 +9,9 @@ use crate::sync::watch;
 
 /// Tells calls that the program wants to end. Clones share the switch.
 ///
-/// A call that waits before another attempt ends at once with its last real error, and no attempt is begun
-/// any more; an attempt under way is left to finish.
+/// A call that waits, be it before another attempt, for a slot or out of a cooldown, ends at once with the last
+/// real error that it has. An attempt under way is left to finish, and no other follows it; a call that need
+/// not wait is made all the same.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {

@@ -56,6 +56,37 @@ pub struct CircuitSnapshot {
 }
 
 impl CircuitSnapshot {
+    /// A circuit that is open and lets a probe through in `probe_in`, or never; it has opened `openings` times
+    /// without staying closed in between. For a process that wrote these down, to give them to
+    /// [`restore`](super::CircuitBreakerBuilder::restore) in the next.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recoup::{CircuitBreaker, CircuitSnapshot, CircuitState};
+    /// let written_down = CircuitSnapshot::open("db", Some(Duration::from_secs(4)), 2);
+    /// let breaker = CircuitBreaker::builder("db").restore(&written_down).build()?;
+    /// assert_eq!((breaker.state(), breaker.snapshot().openings), (CircuitState::Open, 2));
+    /// # Ok::<(), recoup::SettingError>(())
+    /// ```
+    #[must_use]
+    pub fn open(name: impl Into<Arc<str>>, probe_in: Option<Duration>, openings: u32) -> Self {
+        Self {
+            name: name.into(),
+            state: CircuitState::Open,
+            control: Control::Automatic,
+            isolated: 0,
+            generation: 0,
+            calls: 0,
+            failures: 0,
+            slow_calls: 0,
+            consecutive_failures: 0,
+            openings,
+            last_trip: None,
+            probe_in,
+            probes: None,
+        }
+    }
+
     /// The share of the window that failed, 0.0 to 1.0.
     #[must_use]
     pub fn failure_rate(&self) -> f64 {

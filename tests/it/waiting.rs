@@ -32,3 +32,24 @@ async fn all_who_wait_for_an_open_circuit_get_through_once_it_is_closed() {
     let lost: Vec<_> = calls.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
     assert_eq!(lost, [""; 0]);
 }
+
+/// A call that has not begun and would wait for a slot does not keep the program from ending; one that need
+/// not wait is made all the same.
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_the_wait_for_a_first_slot_and_refuses_no_call_that_need_not_wait() {
+    let shutdown = recoup::Shutdown::new();
+    let recovery = Recovery::<&str>::builder("queued")
+        .bulkhead(recoup::Bulkhead::builder(1).queue(1))
+        .shutdown(&shutdown)
+        .build()
+        .unwrap();
+    let slot = recovery.bulkhead().unwrap().try_acquire().unwrap();
+    let queued = execute_with_recovery(&recovery, |_| async { Ok(()) });
+    let (ended, ()) = tokio::join!(queued, async { shutdown.trigger() });
+    let error = ended.unwrap_err();
+    assert_eq!((error.reason(), error.attempts()), (&recoup::Reason::ShutDown, 0));
+    assert_eq!(recovery.bulkhead().unwrap().queued(), 0);
+
+    drop(slot);
+    assert!(execute_with_recovery(&recovery, |_| async { Ok(()) }).await.is_ok());
+}

@@ -48,12 +48,11 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         }
     }
 
-    /// Waits for a slot: no longer than the call may take, and, before another attempt, than the program wants.
+    /// Waits for a slot: no longer than the call may take, and than the program wants.
     fn queue(&mut self, permit: Option<Permit<'r>>, bulkhead: &'r Bulkhead, now: &Now) -> Begin<'r> {
         self.started(now);
         let (slot, deadline) = (Box::pin(bulkhead.acquire()), self.deadline());
-        let shutdown = if self.attempts > 0 { self.shutdown() } else { None };
-        Begin::Queue(Queue { permit, slot, deadline, shutdown })
+        Begin::Queue(Queue { permit, slot, deadline, shutdown: self.shutdown() })
     }
 
     /// A slot came after a wait. The circuit may have opened meanwhile; then it is asked again.
