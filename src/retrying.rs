@@ -211,7 +211,8 @@ where
         self.with(|single| single.judged_by(|inner| Until { inner, done }))
     }
 
-    /// How long one attempt may take. Overrides the policy's.
+    /// How long one attempt may take. Overrides the policy's. Nothing is refused here: of no time at all an
+    /// attempt is polled once, and cut short if it has to wait; `Duration::MAX` is for ever.
     pub fn attempt_timeout(self, limit: Duration) -> Retry<'p, F, Fut, T, E, C, Timed> {
         self.with(|mut single| {
             single.limits.attempt = Some(limit);
@@ -219,7 +220,8 @@ where
         })
     }
 
-    /// How long the whole call may take, with all its attempts and waits. Overrides the policy's.
+    /// How long the whole call may take, with all its attempts and waits. Overrides the policy's. Nothing is
+    /// refused here: of no time at all the first attempt is polled once; `Duration::MAX` is for ever.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {

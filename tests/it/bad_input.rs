@@ -267,3 +267,21 @@ fn zero_that_means_something_builds() {
     assert!(RetryPolicy::fixed(ZERO).build().is_ok(), "no wait");
     assert!(RetryPolicy::exponential(ZERO).build().is_ok(), "no wait");
 }
+
+/// The limits that a bare retry takes are not built, so they refuse nothing: no time at all is one poll.
+#[tokio::test(start_paused = true)]
+async fn retry_with_no_time_polls_once_and_with_all_time_for_ever() {
+    let ready = || async { Ok::<_, &str>(1) };
+    let hangs = || std::future::pending::<Result<u8, &str>>();
+    assert_eq!(recoup::retry(ready).deadline(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(recoup::retry(ready).attempt_timeout(Duration::ZERO).await.unwrap(), 1);
+    let error = recoup::retry(hangs).deadline(Duration::ZERO).await.unwrap_err();
+    assert_eq!((error.reason(), error.attempts()), (&recoup::Reason::DeadlineExceeded, 1));
+    let error = recoup::retry(hangs).attempt_timeout(Duration::ZERO).await.unwrap_err();
+    assert_eq!((error.is_timeout(), error.attempts()), (true, 3));
+    let slow = || async {
+        tokio::time::sleep(Duration::from_secs(1 << 30)).await;
+        Ok::<_, &str>(2)
+    };
+    assert_eq!(recoup::retry(slow).deadline(Duration::MAX).attempt_timeout(Duration::MAX).await.unwrap(), 2);
+}
