@@ -32,6 +32,16 @@ pub(crate) enum Cut {
     Deadline,
 }
 
+/// What an attempt ended with that is not the end of its call.
+pub(super) enum Failure<E> {
+    /// The operation's error.
+    Error(E),
+    /// Nothing: it was cut short.
+    CutShort,
+    /// A value that is not good enough. The driver keeps it.
+    Value,
+}
+
 impl Pass<'_> {
     /// What a drop means from now on. While the user's code runs it is a failure, for it can only be dropped
     /// then by unwinding; while the attempt is pending it was abandoned.

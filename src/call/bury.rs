@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::attempt::Failure;
 use super::context::CallContext;
 use crate::classification::Classification;
 use crate::dead_letter::{
@@ -36,15 +37,16 @@ impl<'r, E> Graveyard<'r, E> {
     pub(super) fn record(
         &self,
         number: u32,
-        error: Option<&E>,
+        failure: &Failure<E>,
         answer: Classification,
         took: Option<Duration>,
         delay_before: Duration,
         now: Instant,
     ) -> AttemptRecord {
-        let message = match error {
-            Some(error) => (self.describe)(error).to_string(),
-            None => "cut short by its time limit".to_owned(),
+        let message = match failure {
+            Failure::Error(error) => (self.describe)(error).to_string(),
+            Failure::CutShort => "cut short by its time limit".to_owned(),
+            Failure::Value => "the value was not good enough".to_owned(),
         };
         let mut record = AttemptRecord::new(number, time::wall(now), message);
         record = record.category(answer.category()).delay_before(delay_before);

@@ -576,3 +576,21 @@ async fn run_can_be_spawned_and_need_not_be() {
     });
     assert_eq!(report.run().await.unwrap().delivered, 1);
 }
+
+/// A value that was not good enough is an attempt like any other: the letter of a call that fails later tells
+/// of it too.
+#[tokio::test(start_paused = true)]
+async fn letter_tells_of_attempts_that_gave_a_value_that_was_not_good_enough() {
+    let queue = MemoryQueue::default();
+    let recovery = Recovery::<io::Error>::builder("jobs").dead_letters(queue.clone()).build().unwrap();
+    let error = recoup::execute_with_recovery(&recovery, |attempt| async move {
+        if attempt.is_first() { Ok(503_u16) } else { Err(io::Error::other("gone")) }
+    })
+    .judge(|status| (*status >= 500).then(|| recoup::Category::ServiceUnavailable.into()))
+    .await
+    .unwrap_err();
+    let letter = queue.peek(&LetterFilter::new(), 1).await.unwrap().remove(0);
+    assert_eq!(letter.attempts_total(), error.attempts());
+    let told: Vec<_> = letter.attempts.records().iter().map(|one| (one.number, &*one.message)).collect();
+    assert_eq!(told, [(1, "the value was not good enough"), (2, "gone"), (3, "gone")]);
+}

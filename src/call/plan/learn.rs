@@ -1,9 +1,7 @@
 //! An attempt has ended: what it teaches, and what comes next.
 
-use std::time::Duration;
-
 use super::{Next, Plan, Then, Wait};
-use crate::call::attempt::{Cut, Pass};
+use crate::call::attempt::{Cut, Failure, Pass};
 use crate::call::hooks::FailedAttempt;
 use crate::call::policies::Policies;
 use crate::classification::{Category, Classification, Health, Outcome};
@@ -45,19 +43,17 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let inner = nested::take();
         let now = Now::unread();
         self.started(&now);
-        let (error, cut) = match result {
-            Ok(error) => (Some(error), None),
-            Err(cut) => (None, Some(cut)),
-        };
-        let answer = match &error {
-            // The pass still assumes a failure: that is what a classifier that panics leaves behind.
-            Some(error) => self.policies.classify(error),
-            None => Classification::of(Category::Timeout),
+        let cut = result.as_ref().err().copied();
+        let (failure, answer) = match result {
+            Ok(error) => {
+                // The pass still assumes a failure: that is what a classifier that panics leaves behind.
+                let answer = self.policies.classify(&error);
+                (Failure::Error(error), answer)
+            }
+            Err(_) => (Failure::CutShort, Classification::of(Category::Timeout)),
         };
         let outcome = if cut == Some(Cut::Deadline) { Outcome::Abandoned } else { answer.health().into() };
-        let took = pass.pending_since.map(|since| now.get().saturating_duration_since(since));
-        self.learn(answer, outcome, pass, &now);
-        self.remember(error, answer, cut, took, &now);
+        self.learn(failure, answer, outcome, pass, &now);
         self.tell_failed(answer);
         if cut == Some(Cut::Deadline) {
             return Next::GiveUp(Reason::DeadlineExceeded);
@@ -78,28 +74,21 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
     pub(in crate::call) fn unfinished(&mut self, answer: Classification, pass: Pass<'r>) -> Next<'r> {
         let now = Now::unread();
         self.started(&now);
-        self.learn(answer, answer.health().into(), pass, &now);
-        let so_far = self.past();
-        so_far.error = None; // older than this value
-        so_far.classification = Some(answer);
-        so_far.timed_out = false;
-        let token = so_far.token.take();
-        if answer.health() == Health::Success {
-            // The dependency did its work and is asked again for news: that is no load in vain.
-            drop(token);
-            if let Some(budget) = &self.policies.rules().budget {
-                budget.deposit();
-            }
-        } else if let Some(token) = token {
-            token.spend();
-        }
+        self.learn(Failure::Value, answer, answer.health().into(), pass, &now);
         self.tell_failed(answer);
         self.decide(answer, &now)
     }
 
-    /// Breaker and cooldown learn from the one answer; the slot comes back.
-    fn learn(&mut self, answer: Classification, outcome: Outcome, pass: Pass<'r>, now: &Now) {
-        let Pass { permit, slot, .. } = pass;
+    /// Breaker, cooldown and budget learn from the one answer, the slot comes back, and the call remembers.
+    fn learn(
+        &mut self,
+        failure: Failure<E>,
+        answer: Classification,
+        outcome: Outcome,
+        pass: Pass<'r>,
+        now: &Now,
+    ) {
+        let Pass { permit, slot, pending_since } = pass;
         if let Some(permit) = permit {
             permit.settle_at(outcome, answer.hint(), now);
         }
@@ -107,32 +96,30 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         if let (Some(cooldown), Some(hint)) = (self.policies.cooldown(), answer.hint()) {
             cooldown.learn(hint, now.get());
         }
-    }
-
-    fn remember(
-        &mut self,
-        error: Option<E>,
-        answer: Classification,
-        cut: Option<Cut>,
-        took: Option<Duration>,
-        now: &Now,
-    ) {
         let delay_before = self.past().last_delay;
         let record = self.policies.graveyard().map(|graveyard| {
-            graveyard.record(self.attempts, error.as_ref(), answer, took, delay_before, now.get())
+            let took = pending_since.map(|since| now.get().saturating_duration_since(since));
+            graveyard.record(self.attempts, &failure, answer, took, delay_before, now.get())
         });
-        let past = self.past();
-        if let Some(record) = record {
-            past.history.push(record);
+        let so_far = self.past();
+        so_far.history.extend(record);
+        so_far.classification = Some(answer);
+        so_far.timed_out = matches!(failure, Failure::CutShort);
+        let token = so_far.token.take();
+        // Who did its work and is asked again for news was not called in vain.
+        let in_vain = !(matches!(failure, Failure::Value) && answer.health() == Health::Success);
+        match failure {
+            Failure::Error(error) => so_far.error = Some(error),
+            Failure::CutShort => {}
+            Failure::Value => so_far.error = None, // older than this value
         }
-        if let Some(token) = past.token.take() {
-            token.spend(); // the retry failed
+        match token {
+            Some(token) if in_vain => token.spend(),
+            unspent => drop(unspent),
         }
-        if error.is_some() {
-            past.error = error;
+        if !in_vain && let Some(budget) = &self.policies.rules().budget {
+            budget.deposit();
         }
-        past.classification = Some(answer);
-        past.timed_out = cut.is_some();
     }
 
     /// Whether there is a further attempt, and when.
