@@ -13,7 +13,6 @@ mod snapshot;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -33,6 +32,7 @@ pub use self::snapshot::{CircuitSnapshot, CircuitState};
 use crate::classification::Outcome;
 use crate::event::{Event, Observer, Observers};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::time::{self, Instant, Now};
 
 /// A circuit breaker: a cheap handle, whose clones share one circuit.

@@ -5,7 +5,6 @@ mod pace;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,6 +12,7 @@ use thiserror::Error;
 use self::pace::Pace;
 use crate::setting::{Check, SettingError};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::{self, Instant, Now, later_or_far};
 
 /// A pause that one caller's server hint starts for all callers of that dependency.

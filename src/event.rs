@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::classification::{Category, Classification};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Something that happened in a call or a policy.
 ///

@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Where a policy's random draws come from. Clones of a seeded source share one sequence.
 ///

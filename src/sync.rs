@@ -1,9 +1,18 @@
-//! A lock that a panic does not poison, and the one channel that hands a thing over.
+//! A lock that a panic does not poison, atomics, and the one channel that hands a thing over.
+//!
+//! All of recoup takes them from here, so that loom or shuttle can put theirs in the place of the standard
+//! library's and run the models in every order, or in thousands of them.
+
+// One of three files: which one, the checker's `cfg` says.
+#[cfg_attr(recoup_loom, path = "sync/loom.rs")]
+#[cfg_attr(recoup_shuttle, path = "sync/shuttle.rs")]
+mod made_of;
 
 use std::fmt;
-#[expect(clippy::disallowed_types, reason = "this is the one place that wraps it")]
-use std::sync::Mutex;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+pub(crate) use self::made_of::atomic;
+use self::made_of::{Mutex, MutexGuard};
 
 /// Hands one value to one waiter. A value sent to a waiter that went away is dropped, so a guard sent
 /// through it gives back what it holds.
@@ -11,12 +20,10 @@ pub(crate) use tokio::sync::{oneshot, watch};
 
 /// A mutex for a few instructions: never held across an `await` or a call of the user's code, so a panic
 /// cannot leave what it guards half changed, and poison would only spread the harm.
-#[expect(clippy::disallowed_types, reason = "this is the one place that wraps it")]
 pub(crate) struct Lock<T>(Mutex<T>);
 
 impl<T> Lock<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        #[expect(clippy::disallowed_types, reason = "this is the one place that wraps it")]
+    pub(crate) fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }
 

@@ -24,10 +24,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use super::FullReason;
+use crate::sync::atomic::{AtomicI64, Ordering};
 use crate::sync::{Lock, oneshot};
 
 /// Somebody is in line.

@@ -1,11 +1,10 @@
 //! The counting of results, and whether they break a rule.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::rules::{Abandoned, Rules};
 use crate::classification::Outcome;
 use crate::event::Trip;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::time::Instant;
 use crate::window::{CountWindow, Mark, Tally, TimeWindow};
 

@@ -1,9 +1,9 @@
 //! Breakers of which not all may be open at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::setting::{Check, SettingError};
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// Breakers that stand for replicas of one service, of which at most a share may be open at once.
 ///

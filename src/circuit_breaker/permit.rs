@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Core;
 use super::circuit::Report;
 use crate::classification::Outcome;
+use crate::sync::atomic::Ordering;
 use crate::time::{Instant, Now};
 
 /// Leave to make one call through a [`CircuitBreaker`](super::CircuitBreaker). Dropped unsettled, the call
@@ -78,9 +79,7 @@ impl<'b> Permit<'b> {
 
     /// Whether the circuit is still in the state that admitted this permit.
     pub(crate) fn is_current(&self) -> bool {
-        self.core.is_none_or(|core| {
-            core.word.load(std::sync::atomic::Ordering::Acquire) >> super::way::BITS == self.generation
-        })
+        self.core.is_none_or(|core| core.word.load(Ordering::Acquire) >> super::way::BITS == self.generation)
     }
 
     fn report(&self, core: &Core, outcome: Outcome, hint: Option<Duration>, now: &Now) {

@@ -1,12 +1,12 @@
 //! What a breaker looks like from outside.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::CircuitBreaker;
 use super::circuit::{Control, State};
 use crate::event::Trip;
+use crate::sync::atomic::Ordering;
 use crate::time::{self, Instant, later};
 use crate::window::Tally;
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::setting::{Check, SettingError};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::time::{self, Instant};
 
 /// One token, in the unit that everything here is counted in.

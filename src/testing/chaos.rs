@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use pin_project_lite::pin_project;
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::time::{self, Instant, later_or_far};
 use crate::timer::Timer;
 

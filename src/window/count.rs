@@ -1,10 +1,10 @@
 //! The last n calls.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Mark, Tally};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts the last `size` calls without remembering them.
 ///

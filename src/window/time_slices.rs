@@ -1,10 +1,10 @@
 //! The calls of the last so long.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Mark, Tally};
 use crate::sync::Lock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::time::Instant;
 
 /// Into how many slices a window is cut. It slides by one slice at a time.

@@ -1,0 +1,6 @@
+//! What a released recoup is made of: the standard library's own.
+
+pub(crate) use std::sync::{MutexGuard, atomic};
+
+#[expect(clippy::disallowed_types, reason = "`Lock` is the one place that wraps it")]
+pub(crate) type Mutex<T> = std::sync::Mutex<T>;
