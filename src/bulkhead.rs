@@ -19,7 +19,8 @@ use thiserror::Error;
 pub use self::acquire::Acquire;
 pub use self::builder::BulkheadBuilder;
 pub use self::call::BulkheadCall;
-use self::gate::{Gate, Hold};
+use self::gate::Gate;
+pub(crate) use self::gate::Hold;
 use crate::event::{Event, Observer, Observers};
 use crate::setting::SettingError;
 
@@ -87,8 +88,9 @@ impl Bulkhead {
 
     /// As [`try_acquire`](Self::try_acquire), for a caller who will wait if there is none: refusing is not
     /// told to anybody.
-    pub(crate) fn take(&self) -> Option<Slot<'_>> {
-        self.gate.try_take().ok().map(|()| self.slot(Hold::taken(&self.gate)))
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Hold<'_>> {
+        self.gate.try_take().ok().map(|()| Hold::taken(&self.gate))
     }
 
     /// Takes a slot, and waits in the queue for one if it has to.
@@ -182,7 +184,7 @@ impl Bulkhead {
     }
 
     fn slot<'b>(&'b self, hold: Hold<'b>) -> Slot<'b> {
-        Slot { bulkhead: self, _hold: hold }
+        Slot { bulkhead: self, hold }
     }
 
     #[cold]
@@ -218,7 +220,14 @@ impl fmt::Debug for Bulkhead {
 #[must_use = "a slot dropped at once limits nothing"]
 pub struct Slot<'b> {
     bulkhead: &'b Bulkhead,
-    _hold: Hold<'b>,
+    hold: Hold<'b>,
+}
+
+impl<'b> Slot<'b> {
+    /// The slot alone, for who knows where it is from.
+    pub(crate) fn into_hold(self) -> Hold<'b> {
+        self.hold
+    }
 }
 
 impl fmt::Debug for Slot<'_> {

@@ -1,5 +1,6 @@
 //! One call: the only place that knows every policy.
 
+mod aside;
 mod attempt;
 mod bury;
 mod context;
@@ -7,6 +8,7 @@ mod drive;
 mod drive_mut;
 mod hooks;
 mod judge;
+mod pass;
 mod plan;
 mod policies;
 mod queue;
@@ -20,4 +22,5 @@ pub use self::hooks::FailedAttempt;
 pub(crate) use self::hooks::{BeforeRetry, GiveUp};
 pub(crate) use self::judge::Judge;
 pub use self::judge::{AnyValue, Judging, Lent, Until, When};
-pub(crate) use self::policies::{Limits, Policies};
+pub(crate) use self::pass::Held;
+pub(crate) use self::policies::{Gives, Limits, Policies};

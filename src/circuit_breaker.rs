@@ -127,6 +127,7 @@ impl CircuitBreaker {
     }
 
     /// As [`admit`](Self::admit), but a permit that is dropped before it was told otherwise says nothing.
+    #[inline(always)]
     pub(crate) fn enter(&self, now: &Now) -> Result<Permit<'_>, Open> {
         self.core.enter(now)
     }
@@ -162,18 +163,26 @@ impl CircuitBreaker {
 }
 
 impl Core {
+    #[inline(always)]
     fn enter(&self, now: &Now) -> Result<Permit<'_>, Open> {
         let word = self.word.load(Ordering::Acquire);
-        match word & way::MASK {
-            way::CLOSED => {
-                let started = self.rules.times_every_call().then(|| now.get());
-                Ok(Permit::voter(self, word >> way::BITS, started))
-            }
-            way::OPEN => match self.opens_at() {
-                Some(until) if now.get() >= until => self.enter_slowly(now),
-                until => Err(self.open(until)),
-            },
-            _ => self.enter_slowly(now),
+        if word & way::MASK != way::CLOSED {
+            return self.knock(word, now);
+        }
+        let started = self.rules.times_every_call().then(|| now.get());
+        Ok(Permit::voter(self, word >> way::BITS, started))
+    }
+
+    /// Asks a circuit that is not plainly closed. One that is plainly open is only read.
+    #[cold]
+    fn knock(&self, word: u64, now: &Now) -> Result<Permit<'_>, Open> {
+        let until = match word & way::MASK {
+            way::OPEN => self.opens_at(),
+            _ => return self.enter_slowly(now),
+        };
+        match until {
+            Some(until) if now.get() >= until => self.enter_slowly(now),
+            until => Err(self.open(until)),
         }
     }
 
@@ -197,17 +206,13 @@ impl Core {
     }
 
     /// Takes in a success without a lock, if there is nothing more to it. `false`: it must be settled.
-    fn settle_success(&self, generation: u64, slow: bool, now: &Now) -> bool {
+    #[inline(always)]
+    fn settle_success(&self, generation: u64, started: Option<Instant>, now: &Now) -> bool {
         let plain = self.word.load(Ordering::Acquire) == generation << way::BITS | way::CLOSED;
-        if !plain || slow || self.rules.judge_successes {
+        if !plain || self.rules.judge_successes || self.rules.is_slow(started, now) {
             return false;
         }
-        for run in [&self.counts.failures_in_a_row, &self.counts.abandoned_in_a_row] {
-            // Read first: while all is well the line stays shared between the cores.
-            if run.load(Ordering::Relaxed) != 0 {
-                run.store(0, Ordering::Relaxed);
-            }
-        }
+        self.counts.runs.end();
         if let Some(window) = &self.counts.calls {
             window.success();
         }

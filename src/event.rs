@@ -266,6 +266,7 @@ impl Observers {
     }
 
     /// Whether anybody watches.
+    #[inline]
     pub(crate) fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
@@ -278,14 +279,16 @@ impl Observers {
     ///
     /// An observer that panics takes the others' turn and reaches the caller. While the thread is unwinding
     /// already, a second panic would abort the process, so it is swallowed then.
+    #[inline]
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if self.any() {
-            self.tell_all(&event());
+            self.tell_all(event);
         }
     }
 
     #[cold]
-    fn tell_all(&self, event: &Event<'_>) {
+    fn tell_all<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        let event = &event();
         let list = self.all();
         let tell = || list.iter().for_each(|observer| observer.on_event(event));
         if std::thread::panicking() {

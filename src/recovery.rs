@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 pub use self::builder::RecoveryBuilder;
 pub use self::execute::{ExecuteWithRecovery, execute_with_recovery, execute_with_recovery_mut};
 use crate::bulkhead::Bulkhead;
-use crate::call::{AnyValue, CallContext, Describe, FailedAttempt, Graveyard, Judge, Limits, Policies};
+use crate::call::{AnyValue, CallContext, Describe, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
 use crate::classify::ErrorClassifier;
@@ -62,8 +62,8 @@ struct Parts<E> {
     name: Arc<str>,
     classifier: Box<dyn ErrorClassifier<E> + Send + Sync>,
     retry: RetryPolicy<Timed>,
-    attempt_timeout: Option<Duration>,
-    deadline: Option<Duration>,
+    /// Of the recovery; where it says nothing, of its retry.
+    limits: Limits,
     breaker: Option<CircuitBreaker>,
     cooldown: Option<Cooldown>,
     bulkhead: Option<Bulkhead>,
@@ -153,7 +153,7 @@ impl<E> fmt::Display for Recovery<E> {
         let parts = &*self.parts;
         let mut layers = Vec::new();
         layers.extend(parts.letters.as_ref().map(|_| "dead_letters".to_owned()));
-        layers.extend(parts.call_limit().map(|limit| format!("deadline {limit:?}")));
+        layers.extend(parts.limits.call.map(|limit| format!("deadline {limit:?}")));
         layers.push(match parts.retry.max_attempts() {
             Some(attempts) => format!("retry {attempts}"),
             None => "retry unlimited".to_owned(),
@@ -164,7 +164,7 @@ impl<E> fmt::Display for Recovery<E> {
             0 => format!("bulkhead {}", bulkhead.slots()),
             queue => format!("bulkhead {}+{queue}", bulkhead.slots()),
         }));
-        layers.extend(parts.attempt_limit().map(|limit| format!("attempt_timeout {limit:?}")));
+        layers.extend(parts.limits.attempt.map(|limit| format!("attempt_timeout {limit:?}")));
         write!(f, "{}: {}(operation{}", parts.name, layers.join("("), ")".repeat(layers.len()))
     }
 }
@@ -172,16 +172,6 @@ impl<E> fmt::Display for Recovery<E> {
 impl<E> fmt::Debug for Recovery<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Recovery({self})")
-    }
-}
-
-impl<E> Parts<E> {
-    fn attempt_limit(&self) -> Option<Duration> {
-        self.attempt_timeout.or(self.retry.rules().attempt_timeout)
-    }
-
-    fn call_limit(&self) -> Option<Duration> {
-        self.deadline.or(self.retry.rules().deadline)
     }
 }
 
@@ -230,6 +220,10 @@ impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
     }
 }
 
+impl<'r, E, J> Gives for Judged<'r, E, J> {
+    type Pass = Held<'r>;
+}
+
 impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     fn name(&self) -> Arc<str> {
         Arc::clone(&self.using.parts.name)
@@ -248,11 +242,8 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            attempt: self.using.parts.attempt_limit(),
-            call: self.using.parts.call_limit(),
-            until: self.using.context.and_then(CallContext::latest_end),
-        }
+        let Using { parts, context } = self.using;
+        Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
     }
 
     fn classify(&self, error: &E) -> Classification {

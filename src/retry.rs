@@ -2,12 +2,15 @@
 
 mod budget;
 mod decide;
+mod limits;
 mod policy;
 mod rules;
 
 pub(crate) use self::budget::Token;
 pub use self::budget::{RetryBudget, RetryBudgetBuilder};
 pub(crate) use self::decide::{Progress, Stop};
-pub use self::policy::{RetryPolicy, RetryPolicyBuilder, Timed, Untimed};
+pub(crate) use self::limits::CallLimits;
+pub use self::limits::{TimeLimits, Timed, Untimed};
+pub use self::policy::{RetryPolicy, RetryPolicyBuilder};
 pub(crate) use self::rules::RetryRules;
 pub use self::rules::{Nested, OnEmptyBudget};

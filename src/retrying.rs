@@ -4,7 +4,6 @@ mod single;
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,12 +14,12 @@ use pin_project_lite::pin_project;
 use self::single::{Hooks, Single};
 use crate::attempt::Attempt;
 use crate::call::{
-    BeforeRetry, Drive, FailedAttempt, Judge, Judging, LendingOperation, Lent, Limits, Until, When, drive_mut,
+    BeforeRetry, Drive, FailedAttempt, Judge, Judging, LendingOperation, Lent, Until, When, drive_mut,
 };
 use crate::classification::Classification;
 use crate::classify::{ErrorClassifier, Transient};
 use crate::error::RecoveryError;
-use crate::retry::{RetryPolicy, RetryRules, Timed, Untimed};
+use crate::retry::{CallLimits, RetryPolicy, RetryRules, TimeLimits, Timed, Untimed};
 use crate::shutdown::Shutdown;
 
 /// The rules of a `retry` that was given no policy.
@@ -50,6 +49,7 @@ static PLAIN: RetryRules = RetryRules::plain();
 ///
 /// Dropping the future drops the attempt under way, or the wait; the token reserved for a retry goes back to
 /// the budget.
+#[inline]
 pub fn retry<'p, F, Fut, T, E>(mut op: F) -> Retry<'p, impl FnMut(Attempt) -> Fut, Fut, T, E>
 where
     F: FnMut() -> Fut,
@@ -67,12 +67,13 @@ where
 /// # Cancel safety
 ///
 /// As [`retry`].
+#[inline]
 pub fn retry_with<'p, F, Fut, T, E>(op: F) -> Retry<'p, F, Fut, T, E>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    Retry { drive: Drive::new(Single::new(&PLAIN, Transient), op), limits: PhantomData }
+    Retry { drive: Drive::new(Single::new(&PLAIN, Transient), op) }
 }
 
 /// As [`retry`], where every attempt is lent `state` anew. The future is `Send` whatever it borrows.
@@ -137,15 +138,17 @@ pin_project! {
     /// `C` says what errors and values mean, `L` whether time is limited: under [`Timed`] limits it ends in a
     /// [`RecoveryError`].
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Retry<'p, F, Fut, T, E, C = Transient, L = Untimed> {
+    pub struct Retry<'p, F, Fut, T, E, C = Transient, L = Untimed>
+    where
+        L: TimeLimits,
+    {
         #[pin]
-        drive: Drive<'p, Single<'p, E, C>, F, Fut, T, E>,
-        limits: PhantomData<fn() -> L>,
+        drive: Drive<'p, Single<'p, E, C, L>, F, Fut, T, E>,
     }
 }
 
 // A setter that would undo an earlier one is only there before that: what is said once is not lost.
-impl<'p, F, Fut, T, E, C> Retry<'p, F, Fut, T, E, C>
+impl<'p, F, Fut, T, E: 'p, C> Retry<'p, F, Fut, T, E, C>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
@@ -153,27 +156,28 @@ where
     /// How often, after what waits, and within which limits; calls that share a policy share its budget.
     /// Default: at most 3 attempts, waits with full jitter from 100 ms, no budget.
     /// Time limits of this call's own come after it, because they override the policy's.
-    pub fn policy<M>(self, policy: &'p RetryPolicy<M>) -> Retry<'p, F, Fut, T, E, C, M> {
-        self.with(|single| {
-            let rules = policy.rules();
-            let limits = Limits { attempt: rules.attempt_timeout, call: rules.deadline, until: None };
-            Single { rules, limits, ..single }
-        })
+    #[inline]
+    pub fn policy<M: TimeLimits>(self, policy: &'p RetryPolicy<M>) -> Retry<'p, F, Fut, T, E, C, M> {
+        let rules = policy.rules();
+        self.with(|single| Single { rules, ..single.limited(M::keep(rules.limits())) })
     }
 }
 
-impl<'p, F, Fut, T, E, L> Retry<'p, F, Fut, T, E, Transient, L>
+impl<'p, F, Fut, T, E: 'p, L> Retry<'p, F, Fut, T, E, Transient, L>
 where
+    L: TimeLimits,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
     /// Retries only the errors for which `retryable` says `true`. What is said of values comes after it.
+    #[inline]
     pub fn when<W: Fn(&E) -> bool>(self, retryable: W) -> Retry<'p, F, Fut, T, E, When<W>, L> {
         self.with(|single| single.judged_by(|_| When(retryable)))
     }
 
     /// Who says what an error means. Default: [`Transient`], which retries all of them. What is said of
     /// values comes after it.
+    #[inline]
     pub fn classifier(
         self,
         classifier: &'p (dyn ErrorClassifier<E> + Send + Sync),
@@ -182,8 +186,9 @@ where
     }
 }
 
-impl<'p, F, Fut, T, E, C, L> Retry<'p, F, Fut, T, E, C, L>
+impl<'p, F, Fut, T, E: 'p, C, L> Retry<'p, F, Fut, T, E, C, L>
 where
+    L: TimeLimits,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
@@ -199,6 +204,7 @@ where
     /// assert_eq!(status, Ok(503), "after three attempts");
     /// # }
     /// ```
+    #[inline]
     pub fn judge<J>(self, judge: J) -> Retry<'p, F, Fut, T, E, Judging<C, J>, L>
     where
         J: Fn(&T) -> Option<Classification>,
@@ -207,6 +213,7 @@ where
     }
 
     /// Retries until `done` says `true` of a value: for work that is asked after until it is finished.
+    #[inline]
     pub fn until<D: Fn(&T) -> bool>(self, done: D) -> Retry<'p, F, Fut, T, E, Until<C, D>, L> {
         self.with(|single| single.judged_by(|inner| Until { inner, done }))
     }
@@ -214,9 +221,9 @@ where
     /// How long one attempt may take. Overrides the policy's. Nothing is refused here: of no time at all an
     /// attempt is polled once, and cut short if it has to wait; `Duration::MAX` is for ever.
     pub fn attempt_timeout(self, limit: Duration) -> Retry<'p, F, Fut, T, E, C, Timed> {
-        self.with(|mut single| {
-            single.limits.attempt = Some(limit);
-            single
+        self.with(|single| {
+            let limits = CallLimits { attempt: Some(limit), ..L::get(single.limits) };
+            single.limited(limits)
         })
     }
 
@@ -235,9 +242,9 @@ where
     /// # }
     /// ```
     pub fn deadline(self, limit: Duration) -> Retry<'p, F, Fut, T, E, C, Timed> {
-        self.with(|mut single| {
-            single.limits.call = Some(limit);
-            single
+        self.with(|single| {
+            let limits = CallLimits { call: Some(limit), ..L::get(single.limits) };
+            single.limited(limits)
         })
     }
 
@@ -293,15 +300,18 @@ where
     }
 
     fn hooks(&mut self) -> &mut Hooks<'p, E> {
-        self.drive.policies().hooks.get_or_insert_with(Box::default)
+        let hooks = &mut self.drive.policies().hooks;
+        hooks.get_or_insert_with(|| Box::new(Hooks { before_retry: None, gave_up: None })).as_mut().as_mut()
     }
 
-    fn with<D, M>(
+    #[expect(clippy::inline_always, reason = "a chain of setters must come to nothing")]
+    #[inline(always)]
+    fn with<D, M: TimeLimits>(
         self,
-        change: impl FnOnce(Single<'p, E, C>) -> Single<'p, E, D>,
+        change: impl FnOnce(Single<'p, E, C, L>) -> Single<'p, E, D, M>,
     ) -> Retry<'p, F, Fut, T, E, D, M> {
         let (single, op) = self.drive.into_parts();
-        Retry { drive: Drive::new(change(single), op), limits: PhantomData }
+        Retry { drive: Drive::new(change(single), op) }
     }
 }
 
@@ -314,6 +324,7 @@ where
 {
     type Output = Result<T, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(ready!(self.project().drive.poll(cx)).map_err(own_error))
     }
@@ -328,12 +339,13 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().drive.poll(cx)
     }
 }
 
-impl<F, Fut, T, E, C, L> fmt::Debug for Retry<'_, F, Fut, T, E, C, L> {
+impl<F, Fut, T, E, C, L: TimeLimits> fmt::Debug for Retry<'_, F, Fut, T, E, C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry").field("drive", &self.drive).finish()
     }

@@ -42,7 +42,7 @@ const fn free(word: i64) -> i64 {
     word >> ONE.trailing_zeros()
 }
 
-pub(super) struct Gate {
+pub(crate) struct Gate {
     word: AtomicI64,
     line: Lock<Line>,
 }
@@ -73,6 +73,7 @@ impl Gate {
     }
 
     /// Takes a slot if one is free and nobody waits.
+    #[inline]
     pub(super) fn try_take(&self) -> Result<(), FullReason> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -138,6 +139,7 @@ impl Gate {
     }
 
     /// Gives a slot back: to who waits longest, if somebody does.
+    #[inline]
     pub(super) fn give_back(self: &Arc<Self>) {
         if self.word.fetch_add(ONE, Ordering::Release) & QUEUED != 0 {
             self.serve_line();
@@ -243,16 +245,18 @@ impl Drop for Grant {
 
 /// A slot taken: gives it back when dropped.
 #[derive(Debug)]
-pub(super) struct Hold<'b>(&'b Arc<Gate>);
+pub(crate) struct Hold<'b>(&'b Arc<Gate>);
 
 impl<'b> Hold<'b> {
     /// For one who has just taken a slot of this gate.
+    #[inline]
     pub(super) fn taken(gate: &'b Arc<Gate>) -> Self {
         Self(gate)
     }
 }
 
 impl Drop for Hold<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.give_back();
     }

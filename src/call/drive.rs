@@ -2,69 +2,65 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures::future::BoxFuture;
 use pin_project_lite::pin_project;
 
-use super::attempt::{self, Pass};
+use super::aside::{Aside, Before};
+use super::attempt::{self, Cut};
 use super::judge::Judge;
-use super::plan::{Begin, Next, Plan, Then, Wait};
-use super::policies::Policies;
-use super::queue::Queue;
+use super::plan::{Instead, Plan};
+use super::policies::{Gives, Policies};
 use crate::attempt::Attempt;
-use crate::dead_letter::{PushError, Receipt};
-use crate::error::{Reason, RecoveryError};
-use crate::time::{Instant, Now};
+use crate::classification::Classification;
+use crate::error::RecoveryError;
+use crate::time::Now;
 use crate::timer::Timer;
 
 pin_project! {
     /// One call under way. Everything it was given is owned by its stage and comes back when that is dropped.
+    ///
+    /// What a call needs that succeeds at its first attempt is held in place. The rest is kept with what has
+    /// gone wrong, in the plan's box, so that the calls for which all is well do not carry it.
     #[must_use = "futures do nothing unless awaited"]
-    pub(crate) struct Drive<'r, P, F, Fut, T, E> {
+    pub(crate) struct Drive<'r, P, F, Fut, T, E>
+    where
+        P: Gives,
+    {
         op: F,
-        plan: Plan<'r, P, E>,
-        // For the attempt's limit and for waits, which never overlap.
+        // Before the plan: the operation is dropped first, then the pass gives back what it was given.
+        #[pin]
+        stage: Stage<Fut>,
+        // For the attempt's limits and for waits, which never overlap.
         #[pin]
         timer: Timer,
-        #[pin]
-        stage: Stage<'r, Fut, T, E>,
+        plan: Plan<'r, P, E, Option<Aside<'r, T, E>>>,
     }
 }
 
 pin_project! {
     #[project = StageProj]
-    enum Stage<'r, Fut, T, E> {
+    enum Stage<Fut> {
         // Nothing has been asked of anybody yet.
         New,
-        // Waiting for a slot.
-        Queued { queue: Queue<'r>, value: Option<T> },
-        // Polling the operation. The attempt is dropped first, then the pass gives back what it was given.
-        Running { #[pin] attempt: Fut, pass: Option<Pass<'r>> },
-        // The user's hook has its say before the wait. A value that was not good enough is kept until the
-        // next attempt begins: if there is none, it is what the call ends with.
-        Asking { hook: BoxFuture<'r, ControlFlow<()>>, wait: Option<Wait>, value: Option<T> },
-        // Waiting; holds no slot.
-        Waiting {
-            until: Instant,
-            then: Option<Then>,
-            shutdown: Option<BoxFuture<'static, ()>>,
-            value: Option<T>,
-        },
-        // Waiting for the letter to be stored.
-        Burying { push: BoxFuture<'r, Result<Receipt, PushError>>, error: Option<Box<RecoveryError<E>>> },
+        // Polling the operation.
+        Running { #[pin] attempt: Fut },
+        // Waiting for something else: see there.
+        Aside,
         Done,
     }
 }
 
-impl<P, F, Fut, T, E> Drive<'_, P, F, Fut, T, E> {
+impl<P: Gives, F, Fut, T, E> Drive<'_, P, F, Fut, T, E> {
+    #[inline]
     pub(crate) fn new(policies: P, op: F) -> Self {
-        Self { op, plan: Plan::new(policies), timer: Timer::idle(), stage: Stage::New }
+        Self { op, stage: Stage::New, timer: Timer::idle(), plan: Plan::new(policies) }
     }
 
     /// What it was made of; for setters that come before the first poll.
+    #[expect(clippy::inline_always, reason = "see there: nothing is moved, and nothing dropped")]
+    #[inline(always)]
     pub(crate) fn into_parts(self) -> (P, F) {
         (self.plan.policies, self.op)
     }
@@ -84,119 +80,145 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let mut kept = None;
-            let begin = match this.stage.as_mut().project() {
-                StageProj::New => this.plan.begin(&Now::unread()),
-
-                StageProj::Queued { queue, value } => {
-                    let answer = ready!(queue.poll(this.timer.as_mut(), cx));
-                    kept = value.take();
-                    this.timer.as_mut().disarm();
-                    match answer {
-                        Ok((permit, slot)) => this.plan.got_slot(permit, slot, &Now::unread()),
-                        Err(reason) => Begin::Refused(reason),
+    // A call that is let through and succeeds goes straight down through here. Every other way is a turn.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
+        if let StageProj::New = this.stage.project() {
+            match this.plan.begin(&Now::unread()) {
+                Ok(()) => self.as_mut().start(),
+                Err(instead) => {
+                    if let Some(end) = self.as_mut().turn(instead, None) {
+                        return Poll::Ready(end);
                     }
                 }
-
-                StageProj::Running { attempt, pass } => {
-                    let held = pass.as_mut().expect("an attempt holds its pass until it ends");
-                    let ended = ready!(attempt::poll(attempt, held, this.plan, this.timer.as_mut(), cx));
-                    let pass = pass.take().expect("an attempt holds its pass until it ends");
-                    this.timer.as_mut().disarm();
+            }
+        }
+        loop {
+            let mut this = self.as_mut().project();
+            let end = match this.stage.as_mut().project() {
+                StageProj::Running { attempt } => {
+                    let ended = ready!(attempt::poll(attempt, this.plan, this.timer.as_mut(), cx));
                     // The operation goes before any wait: it must not hold on to anything meanwhile.
                     this.stage.set(Stage::Done);
-                    let next = match ended {
+                    this.timer.disarm();
+                    match ended {
                         Ok(Ok(value)) => match this.plan.policies.judge(&value) {
                             None => {
-                                this.plan.succeeded(pass);
+                                this.plan.succeeded();
                                 return Poll::Ready(Ok(value));
                             }
-                            Some(answer) => {
-                                kept = Some(value);
-                                this.plan.unfinished(answer, pass)
-                            }
+                            Some(answer) => self.as_mut().unfinished(value, answer),
                         },
-                        Ok(Err(error)) => this.plan.failed(Ok(error), pass),
-                        Err(cut) => this.plan.failed(Err(cut), pass),
-                    };
-                    match next {
-                        Next::Wait(wait) => Begin::Wait(wait),
-                        Next::Ask(hook, wait) => {
-                            this.stage.set(Stage::Asking { hook, wait: Some(wait), value: kept });
-                            continue;
-                        }
-                        Next::GiveUp(reason) => Begin::Refused(reason),
+                        Ok(Err(error)) => self.as_mut().failed(Ok(error)),
+                        Err(cut) => self.as_mut().failed(Err(cut)),
                     }
                 }
-
-                StageProj::Asking { hook, wait, value } => {
-                    let answer = hook.as_mut().poll(cx);
-                    if answer.is_pending() {
-                        ready!(attempt::poll_deadline(this.plan, this.timer.as_mut(), cx));
-                    }
-                    kept = value.take();
-                    match answer {
-                        Poll::Ready(ControlFlow::Continue(())) => {
-                            Begin::Wait(wait.take().expect("a hook is asked about one wait"))
-                        }
-                        Poll::Ready(ControlFlow::Break(())) => Begin::Refused(Reason::StoppedByHook),
-                        Poll::Pending => Begin::Refused(Reason::DeadlineExceeded),
-                    }
-                }
-
-                StageProj::Waiting { until, then, shutdown, value } => {
-                    if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
-                        kept = value.take();
-                        Begin::Refused(Reason::ShutDown)
-                    } else {
-                        ready!(this.timer.as_mut().poll_until(*until, cx));
-                        kept = value.take();
-                        this.timer.as_mut().disarm();
-                        this.plan.waited(then.take().expect("a wait ends once"))
-                    }
-                }
-
-                StageProj::Burying { push, error } => {
-                    let burial = ready!(push.as_mut().poll(cx));
-                    let mut error = *error.take().expect("a call is buried once");
-                    this.stage.set(Stage::Done);
-                    this.plan.buried(burial, &mut error);
-                    return Poll::Ready(Err(error));
-                }
-
-                StageProj::Done => panic!("polled after it was ready"),
+                StageProj::Aside => ready!(self.as_mut().poll_aside(cx)),
+                StageProj::New | StageProj::Done => panic!("polled after it was ready"),
             };
-
-            match begin {
-                Begin::Go(pass) => {
-                    drop(kept);
-                    let attempt = (this.op)(this.plan.attempt());
-                    this.stage.set(Stage::Running { attempt, pass: Some(pass) });
-                }
-                Begin::Queue(queue) => this.stage.set(Stage::Queued { queue, value: kept }),
-                Begin::Wait(Wait { until, then }) => {
-                    let (then, shutdown) = (Some(then), this.plan.shutdown());
-                    this.stage.set(Stage::Waiting { until, then, shutdown, value: kept });
-                }
-                Begin::Refused(reason) => {
-                    this.stage.set(Stage::Done);
-                    if let Some(value) = kept {
-                        this.plan.give_up_with_a_value(reason);
-                        return Poll::Ready(Ok(value));
-                    }
-                    let (error, burial) = this.plan.give_up(reason);
-                    let Some(push) = burial else { return Poll::Ready(Err(error)) };
-                    this.stage.set(Stage::Burying { push, error: Some(Box::new(error)) });
-                }
+            if let Some(end) = end {
+                return Poll::Ready(end);
             }
         }
     }
 }
 
-impl<P, F, Fut, T, E> fmt::Debug for Drive<'_, P, F, Fut, T, E> {
+/// What a call ends with, if it does.
+type End<T, E> = Option<Result<T, RecoveryError<E>>>;
+
+impl<'r, P, F, Fut, T, E> Drive<'r, P, F, Fut, T, E>
+where
+    P: Policies<'r, E> + Judge<T>,
+    E: 'r,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    #[inline]
+    fn start(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let attempt = (this.op)(this.plan.attempt());
+        this.stage.set(Stage::Running { attempt });
+    }
+
+    #[cold]
+    fn failed(self: Pin<&mut Self>, result: Result<E, Cut>) -> End<T, E> {
+        let mut this = self;
+        let instead = this.as_mut().project().plan.failed(result);
+        this.turn(instead, None)
+    }
+
+    #[cold]
+    fn unfinished(self: Pin<&mut Self>, value: T, answer: Classification) -> End<T, E> {
+        let mut this = self;
+        let instead = this.as_mut().project().plan.unfinished(answer);
+        this.turn(instead, Some(value))
+    }
+
+    /// Goes another way than into an attempt. `kept` is the value of the last one, if it had one that was not
+    /// good enough.
+    #[cold]
+    fn turn(self: Pin<&mut Self>, instead: Instead<'r>, kept: Option<T>) -> End<T, E> {
+        let mut this = self.project();
+        let before = match instead {
+            Instead::Ask(hook, wait) => Before::Asking { hook, wait: Some(wait) },
+            Instead::Queue(queue) => Before::Queued(queue),
+            Instead::Wait(wait) => Before::wait(wait, this.plan.shutdown()),
+            Instead::GiveUp(reason) => {
+                this.stage.set(Stage::Done);
+                if let Some(value) = kept {
+                    this.plan.give_up_with_a_value(reason);
+                    return Some(Ok(value));
+                }
+                let (error, burial) = this.plan.give_up(reason);
+                let Some(push) = burial else { return Some(Err(error)) };
+                this.plan.past().side = Some(Aside::Burying(push, error));
+                this.stage.set(Stage::Aside);
+                return None;
+            }
+        };
+        this.plan.past().side = Some(Aside::Before(before, kept));
+        this.stage.set(Stage::Aside);
+        None
+    }
+
+    #[cold]
+    fn poll_aside(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<T, E>> {
+        let mut this = self.as_mut().project();
+        match this.plan.past().side.take().expect("who steps aside has something to wait for") {
+            Aside::Before(mut before, kept) => match before.poll(this.plan, this.timer.as_mut(), cx) {
+                Poll::Ready(begun) => {
+                    this.timer.disarm();
+                    Poll::Ready(match begun {
+                        Ok(()) => {
+                            drop(kept);
+                            self.start();
+                            None
+                        }
+                        Err(instead) => self.turn(instead, kept),
+                    })
+                }
+                Poll::Pending => {
+                    this.plan.past().side = Some(Aside::Before(before, kept));
+                    Poll::Pending
+                }
+            },
+            Aside::Burying(mut push, mut error) => match push.as_mut().poll(cx) {
+                Poll::Ready(answer) => {
+                    this.stage.set(Stage::Done);
+                    this.plan.buried(answer, &mut error);
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Pending => {
+                    this.plan.past().side = Some(Aside::Burying(push, error));
+                    Poll::Pending
+                }
+            },
+        }
+    }
+}
+
+impl<P: Gives, F, Fut, T, E> fmt::Debug for Drive<'_, P, F, Fut, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drive").field("attempts", &self.plan.attempts).finish_non_exhaustive()
     }

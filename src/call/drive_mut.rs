@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use super::attempt;
-use super::plan::{Begin, Next, Plan, Then, Wait};
+use super::plan::{Instead, Plan, Then, Wait};
 use super::policies::Policies;
 use crate::attempt::Attempt;
 use crate::error::{Reason, RecoveryError};
@@ -47,47 +47,42 @@ where
     S: ?Sized,
     F: for<'a> LendingOperation<&'a mut S, T, E>,
 {
-    let mut plan = Plan::new(policies);
-    let mut begin = plan.begin(&Now::unread());
+    let mut plan: Plan<'r, P, E> = Plan::new(policies);
+    let mut begun = plan.begin(&Now::unread());
     let reason = loop {
-        begin = match begin {
-            Begin::Go(mut pass) => {
+        begun = match begun {
+            Ok(()) => {
                 let ended = {
                     let mut timer = pin!(Timer::idle());
                     let mut attempt = pin!(op(&mut *state, plan.attempt()));
-                    poll_fn(|cx| attempt::poll(attempt.as_mut(), &mut pass, &mut plan, timer.as_mut(), cx))
-                        .await
+                    poll_fn(|cx| attempt::poll(attempt.as_mut(), &mut plan, timer.as_mut(), cx)).await
                 };
-                let result = match ended {
+                Err(plan.failed(match ended {
                     Ok(Ok(value)) => {
-                        plan.succeeded(pass);
+                        plan.succeeded();
                         return Ok(value);
                     }
                     Ok(Err(error)) => Ok(error),
                     Err(cut) => Err(cut),
-                };
-                match plan.failed(result, pass) {
-                    Next::Wait(wait) => Begin::Wait(wait),
-                    Next::Ask(hook, wait) => match in_time(&mut plan, hook).await {
-                        Some(ControlFlow::Continue(())) => Begin::Wait(wait),
-                        Some(ControlFlow::Break(())) => Begin::Refused(Reason::StoppedByHook),
-                        None => Begin::Refused(Reason::DeadlineExceeded),
-                    },
-                    Next::GiveUp(reason) => Begin::Refused(reason),
-                }
+                }))
             }
-            Begin::Queue(mut queue) => {
+            Err(Instead::Ask(hook, wait)) => Err(match in_time(&mut plan, hook).await {
+                Some(ControlFlow::Continue(())) => Instead::Wait(wait),
+                Some(ControlFlow::Break(())) => Instead::GiveUp(Reason::StoppedByHook),
+                None => Instead::GiveUp(Reason::DeadlineExceeded),
+            }),
+            Err(Instead::Queue(mut queue)) => {
                 let answer = {
                     let mut timer = pin!(Timer::idle());
                     poll_fn(|cx| queue.poll(timer.as_mut(), cx)).await
                 };
                 match answer {
                     Ok((permit, slot)) => plan.got_slot(permit, slot, &Now::unread()),
-                    Err(reason) => Begin::Refused(reason),
+                    Err(reason) => Err(Instead::GiveUp(reason)),
                 }
             }
-            Begin::Wait(Wait { until, then }) => wait(&mut plan, until, then).await,
-            Begin::Refused(reason) => break reason,
+            Err(Instead::Wait(Wait { until, then })) => wait(&mut plan, until, then).await,
+            Err(Instead::GiveUp(reason)) => break reason,
         };
     };
     let (mut error, burial) = plan.give_up(reason);
@@ -112,7 +107,7 @@ where
     .await
 }
 
-async fn wait<'r, P, E>(plan: &mut Plan<'r, P, E>, until: Instant, then: Then) -> Begin<'r>
+async fn wait<'r, P, E>(plan: &mut Plan<'r, P, E>, until: Instant, then: Then) -> Result<(), Instead<'r>>
 where
     P: Policies<'r, E>,
     E: 'r,
@@ -126,5 +121,5 @@ where
         timer.as_mut().poll_until(until, cx).map(|()| false)
     })
     .await;
-    if ended_early { Begin::Refused(Reason::ShutDown) } else { plan.waited(then) }
+    if ended_early { Err(Instead::GiveUp(Reason::ShutDown)) } else { plan.waited(then) }
 }

@@ -11,34 +11,35 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::attempt::Pass;
-use super::policies::{Limits, Policies};
+use super::policies::{Gives, Limits, Policies};
 use super::queue::Queue;
 use crate::attempt::Attempt;
 use crate::classification::Classification;
 use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
 use crate::error::Reason;
+use crate::event::Observers;
 use crate::retry::{Progress, Token};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, earlier, later};
 
-/// One call, as far as it has come.
-#[derive(Debug)]
-pub(crate) struct Plan<'r, P, E> {
+/// One call, as far as it has come. `S` is what its driver keeps for the times when something has gone wrong.
+pub(crate) struct Plan<'r, P: Gives, E, S = ()> {
     pub(super) policies: P,
+    /// What the attempt under way was given.
+    pub(super) pass: P::Pass,
     /// Attempts begun.
     pub(super) attempts: u32,
     /// When the call first had to wait, or somebody first asked for the time.
     started: Option<Instant>,
     /// What only a call needs that has failed once. Apart, so that a call that succeeds stays small.
-    pub(super) past: Option<Box<Past<E>>>,
+    pub(super) past: Option<Box<Past<E, S>>>,
     lifetime: PhantomData<&'r ()>,
 }
 
 /// What has gone wrong so far.
 #[derive(Debug)]
-pub(super) struct Past<E> {
+pub(super) struct Past<E, S> {
     progress: Progress,
     /// The last error of the operation.
     pub(super) error: Option<E>,
@@ -47,26 +48,23 @@ pub(super) struct Past<E> {
     /// The attempts so far; kept only for a letter.
     pub(super) history: History,
     pub(super) last_delay: Duration,
+    /// When the attempt under way first had to wait, if the call had waited before.
+    pending_since: Option<Instant>,
     /// Held from the decision to retry until the retry has ended; dropped, it goes back to the budget.
     token: Option<Token>,
+    /// The driver's.
+    pub(super) side: S,
 }
 
-/// How to begin an attempt.
-pub(super) enum Begin<'r> {
-    Go(Pass<'r>),
-    /// Wait for a slot.
-    Queue(Queue<'r>),
-    /// Wait, then begin again.
-    Wait(Wait),
-    /// No attempt will be made.
-    Refused(Reason),
-}
-
-/// What follows a failed attempt.
-pub(super) enum Next<'r> {
-    Wait(Wait),
+/// What comes instead of an attempt.
+pub(super) enum Instead<'r> {
     /// Ask the hook, then wait.
     Ask(BoxFuture<'r, ControlFlow<()>>, Wait),
+    /// Wait, then begin again.
+    Wait(Wait),
+    /// Wait for a slot.
+    Queue(Queue<'r>),
+    /// No attempt will be made.
     GiveUp(Reason),
 }
 
@@ -93,28 +91,56 @@ pub(super) enum Then {
     Leave(Turn),
 }
 
-impl<P, E> Plan<'_, P, E> {
+impl<P: Gives, E, S> Plan<'_, P, E, S> {
+    #[inline]
     pub(crate) fn new(policies: P) -> Self {
-        Self { policies, attempts: 0, started: None, past: None, lifetime: PhantomData }
+        Self { policies, pass: P::Pass::default(), attempts: 0, started: None, past: None, lifetime: PhantomData }
     }
 }
 
-impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
+impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     pub(super) fn limits(&self) -> Limits {
         self.policies.limits()
     }
 
     /// When the whole call must have ended, as far as that is known.
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let limits = self.policies.limits();
-        let by_time = limits.call.zip(self.started).and_then(|(limit, started)| later(started, limit));
-        earlier(by_time, limits.until)
+        let Limits { call, until, .. } = self.policies.limits();
+        let Some(started) = self.started else { return until };
+        earlier(call.and_then(|limit| later(started, limit)), until)
     }
 
     pub(super) fn started(&mut self, now: &Now) {
         if self.started.is_none() {
             self.started = Some(now.get());
         }
+    }
+
+    /// The call waits before its attempt: from now on its time and the attempt's are not the same.
+    fn waits(&mut self, now: &Now) {
+        self.started(now);
+        self.past();
+    }
+
+    /// The attempt has to wait. When it first had to.
+    pub(super) fn pends(&mut self, now: &Now) -> Instant {
+        let started = *self.started.get_or_insert_with(|| now.get());
+        match &mut self.past {
+            Some(past) => *past.pending_since.get_or_insert_with(|| now.get()),
+            None => started, // the first time that the call has to wait, and nothing else
+        }
+    }
+
+    /// When the attempt that has just ended first had to wait, if it had to.
+    fn pended_since(&mut self) -> Option<Instant> {
+        self.past.as_mut().map_or(self.started, |past| past.pending_since.take())
+    }
+
+    /// Whether anybody is told of what happens.
+    #[inline]
+    pub(super) fn watched(&self) -> bool {
+        self.policies.observers().is_some_and(Observers::any)
     }
 
     /// What to tell the operation about the attempt that begins.
@@ -127,12 +153,12 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         self.policies.shutdown().map(Shutdown::triggered)
     }
 
-    fn past(&mut self) -> &mut Past<E> {
+    pub(super) fn past(&mut self) -> &mut Past<E, S> {
         self.past.get_or_insert_with(Box::default)
     }
 }
 
-impl<E> Default for Past<E> {
+impl<E, S: Default> Default for Past<E, S> {
     fn default() -> Self {
         Self {
             progress: Progress::default(),
@@ -141,7 +167,9 @@ impl<E> Default for Past<E> {
             timed_out: false,
             history: History::default(),
             last_delay: Duration::ZERO,
+            pending_since: None,
             token: None,
+            side: S::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 
 use super::bury::Graveyard;
 use super::hooks::FailedAttempt;
+use super::pass::Pass;
 use crate::bulkhead::Bulkhead;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
@@ -29,9 +30,14 @@ pub(crate) struct Limits {
     pub(crate) until: Option<Instant>,
 }
 
+/// What an attempt is given by its policies: [`Held`](super::Held), or nothing.
+pub(crate) trait Gives {
+    type Pass: Default;
+}
+
 /// The policies of one call. What is not overridden does not exist for the call, and the compiler leaves it
 /// out: a bare `retry` pays for no breaker.
-pub(crate) trait Policies<'r, E: 'r> {
+pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     /// Who calls, in errors.
     fn name(&self) -> Arc<str>;
     fn info(&self) -> CallInfo<'_>;

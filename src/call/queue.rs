@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 
-use crate::bulkhead::{Acquire, Slot};
+use crate::bulkhead::{Acquire, Hold};
 use crate::circuit_breaker::Permit;
 use crate::error::Reason;
 use crate::time::Instant;
@@ -15,7 +15,7 @@ use crate::timer::Timer;
 /// A place in the line for a slot, and what ends the wait without one. The permit has no attempt to report
 /// yet, so a drop says nothing.
 pub(super) struct Queue<'r> {
-    pub(super) permit: Option<Permit<'r>>,
+    pub(super) permit: Permit<'r>,
     pub(super) slot: Pin<Box<Acquire<'r>>>,
     pub(super) deadline: Option<Instant>,
     pub(super) shutdown: Option<BoxFuture<'static, ()>>,
@@ -27,10 +27,13 @@ impl<'r> Queue<'r> {
         &mut self,
         timer: Pin<&mut Timer>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(Option<Permit<'r>>, Slot<'r>), Reason>> {
+    ) -> Poll<Result<(Permit<'r>, Hold<'r>), Reason>> {
         if let Poll::Ready(answer) = self.slot.as_mut().poll(cx) {
             return Poll::Ready(match answer {
-                Ok(slot) => Ok((self.permit.take(), slot)),
+                Ok(slot) => {
+                    let permit = std::mem::replace(&mut self.permit, Permit::passenger());
+                    Ok((permit, slot.into_hold()))
+                }
                 Err(full) => Err(Reason::BulkheadFull(full)),
             });
         }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
@@ -25,6 +25,7 @@ impl CircuitBreaker {
     /// Dropping the future drops the operation and counts the call as abandoned; see
     /// [`Abandoned`](super::Abandoned). If the operation panics, the call counts as failed, and the panic goes
     /// on.
+    #[inline]
     pub fn call<F, Fut, T, E>(&self, op: F) -> CircuitBreakerCall<'_, F, Fut, fn(&E) -> Health>
     where
         F: FnOnce() -> Fut,
@@ -43,13 +44,14 @@ impl CircuitBreaker {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
+    #[inline]
     pub fn call_judged<F, Fut, T, E, J>(&self, op: F, judge: J) -> CircuitBreakerCall<'_, F, Fut, J>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         J: FnMut(&E) -> Health,
     {
-        CircuitBreakerCall { breaker: self, judge, stage: Stage::New { op: Some(op) } }
+        CircuitBreakerCall { breaker: self, op: Some(op), judge, attempt: None, permit: Permit::passenger() }
     }
 }
 
@@ -58,20 +60,13 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct CircuitBreakerCall<'b, F, Fut, J> {
         breaker: &'b CircuitBreaker,
+        // Until nothing was asked of anybody yet.
+        op: Option<F>,
         judge: J,
+        // While the operation is polled. Dropped before its permit, which then reports what it assumes.
         #[pin]
-        stage: Stage<'b, F, Fut>,
-    }
-}
-
-pin_project! {
-    #[project = StageProj]
-    enum Stage<'b, F, Fut> {
-        // Nothing was asked of anybody yet.
-        New { op: Option<F> },
-        // Polling the operation; the permit reports when this stage is dropped.
-        Running { #[pin] attempt: Fut, permit: Option<Permit<'b>> },
-        Done,
+        attempt: Option<Fut>,
+        permit: Permit<'b>,
     }
 }
 
@@ -83,46 +78,41 @@ where
 {
     type Output = Result<T, CallError<Open, E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let StageProj::New { op } = this.stage.as_mut().project() {
-            let op = op.take().expect("a new call has its operation");
-            let mut permit = match this.breaker.enter(&Now::unread()) {
-                Ok(permit) => permit,
+        if let Some(op) = this.op.take() {
+            match this.breaker.enter(&Now::unread()) {
+                Ok(permit) => *this.permit = permit,
                 Err(open) => {
-                    this.stage.set(Stage::Done);
                     nested::note(&open.breaker);
                     return Poll::Ready(Err(CallError::Rejected(open)));
                 }
-            };
+            }
             // Whatever unwinds out of the operation from here on is its failure.
-            permit.assume(Outcome::Failure);
-            this.stage.set(Stage::Running { attempt: op(), permit: Some(permit) });
+            this.permit.assume(Outcome::Failure);
+            this.attempt.set(Some(op()));
         }
-        let StageProj::Running { attempt, permit } = this.stage.as_mut().project() else {
-            panic!("polled after it was ready");
-        };
-        if let Some(permit) = permit {
-            permit.assume(Outcome::Failure);
-        }
+        let attempt = this.attempt.as_mut().as_pin_mut().expect("polled after it was ready");
+        this.permit.assume(Outcome::Failure);
         nested::clear(); // what was refused before this call is not why this one fails
-        let polled = attempt.poll(cx);
-        if polled.is_pending()
-            && let Some(permit) = permit
-        {
-            permit.assume(Outcome::Abandoned);
+        match attempt.poll(cx) {
+            Poll::Pending => {
+                this.permit.assume(Outcome::Abandoned);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(value)) => {
+                this.attempt.set(None);
+                this.permit.succeed(&Now::unread());
+                Poll::Ready(Ok(value))
+            }
+            Poll::Ready(Err(error)) => {
+                let outcome = (this.judge)(&error).into();
+                this.attempt.set(None);
+                this.permit.settle_at(outcome, None, &Now::unread());
+                Poll::Ready(Err(CallError::Operation(error)))
+            }
         }
-        let result = ready!(polled);
-        let outcome = match &result {
-            Ok(_) => Outcome::Success,
-            Err(error) => (this.judge)(error).into(),
-        };
-        let permit = permit.take();
-        this.stage.set(Stage::Done);
-        if let Some(permit) = permit {
-            permit.settle(outcome);
-        }
-        Poll::Ready(result.map_err(CallError::Operation))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The state machine of one circuit. Pure: it is told the time and the outcome, and answers what changed.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::counts::Counts;
@@ -60,7 +61,7 @@ pub(super) enum Entry {
     /// Its result counts.
     Voter,
     /// Its result decides whether the circuit closes; the number names its place.
-    Probe(u64),
+    Probe(NonZeroU32),
     /// It passes, and its result is nobody's business.
     Passenger,
     /// It does not come in. `None`: nobody knows when it would.
@@ -71,7 +72,7 @@ pub(super) enum Entry {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report {
     pub(super) generation: u64,
-    pub(super) probe: Option<u64>,
+    pub(super) probe: Option<NonZeroU32>,
     pub(super) outcome: Outcome,
     pub(super) slow: bool,
     pub(super) hint: Option<Duration>,

@@ -3,7 +3,7 @@
 use super::rules::{Abandoned, Rules};
 use crate::classification::Outcome;
 use crate::event::Trip;
-use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::time::Instant;
 use crate::window::{CountWindow, Mark, Tally, TimeWindow};
@@ -13,8 +13,49 @@ use crate::window::{CountWindow, Mark, Tally, TimeWindow};
 pub(super) struct Counts {
     pub(super) calls: Option<CountWindow>,
     pub(super) time: Option<TimeWindow>,
-    pub(super) failures_in_a_row: AtomicU32,
-    pub(super) abandoned_in_a_row: AtomicU32,
+    pub(super) runs: Runs,
+}
+
+/// How many failures, and how many abandoned calls, came one after the other until now. Both in one word, so
+/// that a success sees at one look that there is nothing to end.
+#[derive(Debug, Default)]
+pub(super) struct Runs(AtomicU64);
+
+/// One more failure; the abandoned calls are counted in the lower half.
+const FAILURE: u64 = 1 << 32;
+const ABANDONED: u64 = FAILURE - 1;
+
+impl Runs {
+    pub(super) fn failures(&self) -> u32 {
+        (self.0.load(Relaxed) >> 32) as u32
+    }
+
+    pub(super) fn abandoned(&self) -> u32 {
+        (self.0.load(Relaxed) & ABANDONED) as u32
+    }
+
+    /// A success ends both. Read first: while all is well the line stays shared between the cores.
+    #[inline]
+    pub(super) fn end(&self) {
+        if self.0.load(Relaxed) != 0 {
+            self.0.store(0, Relaxed);
+        }
+    }
+
+    /// A failure, which is no abandoned call.
+    fn one_failure(&self) {
+        self.change(|runs| runs.saturating_add(FAILURE) & !ABANDONED);
+    }
+
+    /// An abandoned call, which says nothing of failures.
+    fn one_abandoned(&self) {
+        self.change(|runs| if runs & ABANDONED == ABANDONED { runs } else { runs + 1 });
+    }
+
+    /// In one step: a success ends the runs without the circuit's lock, and must not be overwritten.
+    fn change(&self, next: impl Fn(u64) -> u64) {
+        let _always = self.0.fetch_update(Relaxed, Relaxed, |runs| Some(next(runs)));
+    }
 }
 
 impl Counts {
@@ -25,8 +66,7 @@ impl Counts {
         Self {
             calls: rules.window.calls.filter(|_| rated).map(CountWindow::new),
             time: rules.window.time.filter(|_| rated).map(|span| TimeWindow::new(span, origin)),
-            failures_in_a_row: 0.into(),
-            abandoned_in_a_row: 0.into(),
+            runs: Runs::default(),
         }
     }
 
@@ -36,19 +76,13 @@ impl Counts {
         let mut mark = Mark { failed: false, slow, abandoned: false };
         match outcome {
             Outcome::Ignored => return false,
-            Outcome::Success => {
-                self.failures_in_a_row.store(0, Relaxed);
-                self.abandoned_in_a_row.store(0, Relaxed);
-            }
-            Outcome::Failure => {
-                mark.failed = true;
-                self.abandoned_in_a_row.store(0, Relaxed);
-            }
+            Outcome::Success => self.runs.end(),
+            Outcome::Failure => mark.failed = true,
             Outcome::Abandoned => match rules.abandoned {
                 Abandoned::Ignore if slow => {}
                 Abandoned::Ignore => return false,
                 Abandoned::AllAbandoned => {
-                    one_more(&self.abandoned_in_a_row);
+                    self.runs.one_abandoned();
                     if !slow {
                         return true;
                     }
@@ -58,7 +92,7 @@ impl Counts {
             },
         }
         if mark.failed {
-            one_more(&self.failures_in_a_row);
+            self.runs.one_failure();
         }
         if let Some(window) = &self.calls {
             if mark == Mark::default() { window.success() } else { window.record(mark) }
@@ -71,11 +105,11 @@ impl Counts {
 
     /// The first rule that the counts break, if any.
     pub(super) fn trip(&self, rules: &Rules, now: Instant) -> Option<Trip> {
-        let failures = self.failures_in_a_row.load(Relaxed);
+        let failures = self.runs.failures();
         if rules.consecutive.is_some_and(|most| failures >= most) {
             return Some(Trip::ConsecutiveFailures { failures: failures.into() });
         }
-        let abandoned = self.abandoned_in_a_row.load(Relaxed);
+        let abandoned = self.runs.abandoned();
         if rules.abandoned == Abandoned::AllAbandoned && abandoned >= rules.minimum_calls {
             let abandoned = abandoned.into();
             return Some(Trip::Abandoned { abandoned, calls: abandoned });
@@ -88,8 +122,7 @@ impl Counts {
     }
 
     pub(super) fn reset(&self) {
-        self.failures_in_a_row.store(0, Relaxed);
-        self.abandoned_in_a_row.store(0, Relaxed);
+        self.runs.end();
         if let Some(window) = &self.calls {
             window.reset();
         }
@@ -97,11 +130,6 @@ impl Counts {
             window.reset();
         }
     }
-}
-
-/// Counts a run up. In one step: a success ends it without the circuit's lock, and must not be overwritten.
-fn one_more(run: &AtomicU32) {
-    let _at_its_most = run.fetch_update(Relaxed, Relaxed, |run| run.checked_add(1));
 }
 
 impl Rules {

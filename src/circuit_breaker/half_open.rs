@@ -1,5 +1,6 @@
 //! The probes of a half-open circuit: exactly so many, each for a limited time.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::circuit::Entry;
@@ -123,8 +124,9 @@ impl Default for HalfOpen {
 pub(super) struct Probing {
     settings: HalfOpen,
     /// Probes under way that still hold a place: their number, and when they began; the oldest first.
-    running: Vec<(u64, Instant)>,
-    entered: u64,
+    running: Vec<(NonZeroU32, Instant)>,
+    /// The number for the next.
+    next: NonZeroU32,
     successes: u32,
     failures: u32,
     /// Dropped probes since the episode began or a probe last gave a result.
@@ -133,7 +135,7 @@ pub(super) struct Probing {
 
 impl Probing {
     pub(super) fn new(settings: HalfOpen) -> Self {
-        Self { settings, running: Vec::new(), entered: 0, successes: 0, failures: 0, abandoned: 0 }
+        Self { settings, running: Vec::new(), next: NonZeroU32::MIN, successes: 0, failures: 0, abandoned: 0 }
     }
 
     pub(super) fn successes(&self) -> u32 {
@@ -153,9 +155,11 @@ impl Probing {
         if taken >= self.settings.probes.into() {
             return Entry::Turned { until: self.ask_again(now) };
         }
-        self.entered += 1;
-        self.running.push((self.entered, now));
-        Entry::Probe(self.entered)
+        let number = self.next;
+        // After four billion the numbers begin again; whoever had the first has long lost its place.
+        self.next = number.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        self.running.push((number, now));
+        Entry::Probe(number)
     }
 
     /// When somebody who found no place may ask again. A lease is far longer than most probes take, so it is
@@ -172,7 +176,7 @@ impl Probing {
     /// answers more slowly than a lease must still be able to show that it is back.
     pub(super) fn settle(
         &mut self,
-        probe: Option<u64>,
+        probe: Option<NonZeroU32>,
         outcome: Outcome,
         too_slow: bool,
         rules: &Rules,
@@ -216,13 +220,14 @@ mod tests {
         let start = crate::time::now();
         let ms = |after: u64| start + Duration::from_millis(after);
         let mut probing = Probing::new(HalfOpen::probes(1).lease(Duration::from_millis(100)));
-        assert!(matches!(probing.enter(start), Entry::Probe(1)));
+        assert!(matches!(probing.enter(start), Entry::Probe(NonZeroU32::MIN)));
         for (asked, told) in [(0, 10), (10, 20), (20, 40), (40, 80), (80, 100)] {
             match probing.enter(ms(asked)) {
                 Entry::Turned { until } => assert_eq!(until, Some(ms(told)), "asked at {asked} ms"),
                 _ => panic!("there is one place"),
             }
         }
-        assert!(matches!(probing.enter(ms(100)), Entry::Probe(2)), "the lease is over");
+        let again = NonZeroU32::new(2).unwrap();
+        assert_eq!(probing.enter(ms(100)), Entry::Probe(again), "the lease is over");
     }
 }

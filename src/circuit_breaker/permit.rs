@@ -1,6 +1,7 @@
 //! Leave to make one call.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::Core;
@@ -27,45 +28,64 @@ pub struct Permit<'b> {
     /// None for a passenger, whose result is nobody's business.
     core: Option<&'b Core>,
     generation: u64,
-    probe: Option<u64>,
+    /// The number of its place, for a probe.
+    probe: Option<NonZeroU32>,
     started: Option<Instant>,
     /// What a drop would report.
     outcome: Outcome,
 }
 
 impl<'b> Permit<'b> {
+    #[inline]
     pub(super) fn voter(core: &'b Core, generation: u64, started: Option<Instant>) -> Self {
         Self { core: Some(core), generation, probe: None, started, outcome: Outcome::Ignored }
     }
 
-    pub(super) fn probe(core: &'b Core, generation: u64, number: u64, started: Instant) -> Self {
+    pub(super) fn probe(core: &'b Core, generation: u64, number: NonZeroU32, started: Instant) -> Self {
         let started = Some(started);
         Self { core: Some(core), generation, probe: Some(number), started, outcome: Outcome::Ignored }
     }
 
-    pub(super) fn passenger() -> Self {
+    #[inline]
+    pub(crate) fn passenger() -> Self {
         Self { core: None, generation: 0, probe: None, started: None, outcome: Outcome::Ignored }
     }
 
     /// Tells the circuit how the call ended.
-    pub fn settle(self, outcome: Outcome) {
-        self.settle_at(outcome, None, &Now::unread());
+    pub fn settle(mut self, outcome: Outcome) {
+        let now = Now::unread();
+        match outcome {
+            Outcome::Success => self.succeed(&now),
+            outcome => self.settle_at(outcome, None, &now),
+        }
     }
 
     /// Tells the circuit how the call ended, and for how long the server asked to be left alone. If this
     /// opens the circuit, it stays open at least that long, as far as
     /// [`max_hint`](super::CircuitBreakerBuilder::max_hint) allows.
-    pub fn settle_with_hint(self, outcome: Outcome, hint: Duration) {
+    pub fn settle_with_hint(mut self, outcome: Outcome, hint: Duration) {
         self.settle_at(outcome, Some(hint), &Now::unread());
     }
 
-    pub(crate) fn settle_at(mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
+    #[inline]
+    pub(crate) fn settle_at(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
         if let Some(core) = self.core.take() {
             self.report(core, outcome, hint, now);
         }
     }
 
+    /// As [`settle_at`](Self::settle_at) with a success: the way that is taken all the time.
+    #[inline(always)]
+    pub(crate) fn succeed(&mut self, now: &Now) {
+        if let Some(core) = self.core.take()
+            && !(self.probe.is_none() && core.settle_success(self.generation, self.started, now))
+        {
+            self.report(core, Outcome::Success, None, now);
+        }
+    }
+
     /// What a drop reports from now on.
+    #[inline]
     pub(crate) fn assume(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
@@ -82,26 +102,27 @@ impl<'b> Permit<'b> {
         self.core.is_none_or(|core| core.word.load(Ordering::Acquire) >> super::way::BITS == self.generation)
     }
 
+    #[cold]
+    fn dropped(&mut self) {
+        self.settle_at(self.outcome, None, &Now::unread());
+    }
+
+    #[cold]
     fn report(&self, core: &Core, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        let slow = core.rules.slow.is_some_and(|(limit, _)| {
-            self.started.is_some_and(|started| now.get().saturating_duration_since(started) > limit)
-        });
-        let probe = self.probe;
-        if probe.is_none() {
-            match outcome {
-                Outcome::Ignored => return,
-                Outcome::Success if core.settle_success(self.generation, slow, now) => return,
-                _ => {}
-            }
+        let Self { generation, probe, started, .. } = *self;
+        if probe.is_none() && outcome == Outcome::Ignored {
+            return;
         }
-        core.settle(Report { generation: self.generation, probe, outcome, slow, hint }, now.get());
+        let slow = core.rules.is_slow(started, now);
+        core.settle(Report { generation, probe, outcome, slow, hint }, now.get());
     }
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(core) = self.core.take() {
-            self.report(core, self.outcome, None, &Now::unread());
+        if self.core.is_some() {
+            self.dropped();
         }
     }
 }

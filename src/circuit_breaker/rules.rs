@@ -11,6 +11,7 @@ use crate::backoff::{Backoff, Jitter};
 use crate::event::{Observer, Observers};
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
+use crate::time::{Instant, Now};
 use crate::window::Window;
 
 pub(super) const CHECK: Check = Check("circuit breaker");
@@ -90,9 +91,17 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whether the circuit must know the time of each call, not only of those that fail.
+    /// Whether a call that began so was slower than it should be.
+    #[inline]
+    pub(super) fn is_slow(&self, started: Option<Instant>, now: &Now) -> bool {
+        let took = |started| now.get().saturating_duration_since(started);
+        self.slow.is_some_and(|(limit, _)| started.is_some_and(|started| took(started) > limit))
+    }
+
+    /// Whether the circuit must know when each call began.
+    #[inline]
     pub(super) fn times_every_call(&self) -> bool {
-        self.slow.is_some() || self.window.time.is_some()
+        self.slow.is_some()
     }
 }
 

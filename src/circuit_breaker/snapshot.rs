@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::CircuitBreaker;
 use super::circuit::{Control, State};
 use crate::event::Trip;
-use crate::sync::atomic::Ordering;
 use crate::time::{self, Instant, later};
 use crate::window::Tally;
 
@@ -138,7 +137,7 @@ impl CircuitBreaker {
             calls: tally.calls,
             failures: tally.failed,
             slow_calls: tally.slow,
-            consecutive_failures: core.counts.failures_in_a_row.load(Ordering::Relaxed),
+            consecutive_failures: core.counts.runs.failures(),
             openings: circuit.openings,
             last_trip: circuit.last_trip,
             probe_in,
@@ -154,7 +153,7 @@ impl CircuitBreaker {
         Arc::strong_count(&self.core) == 1
             && snapshot.control == Control::Automatic
             && (snapshot.failures, snapshot.slow_calls, snapshot.consecutive_failures) == (0, 0, 0)
-            && self.core.counts.abandoned_in_a_row.load(Ordering::Relaxed) == 0
+            && self.core.counts.runs.abandoned() == 0
             && self.core.circuit.lock().has_recovered(&self.core.rules, time::now())
     }
 }

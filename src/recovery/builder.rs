@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery};
 use crate::bulkhead::Bulkhead;
-use crate::call::FailedAttempt;
+use crate::call::{FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classify::{ErrorClassifier, Transient};
 use crate::cooldown::Cooldown;
@@ -32,8 +32,7 @@ impl<E> RecoveryBuilder<E> {
             name,
             classifier: Box::new(Transient),
             retry: RetryPolicy::default().into(),
-            attempt_timeout: None,
-            deadline: None,
+            limits: Limits::default(),
             breaker: None,
             cooldown: None,
             bulkhead: None,
@@ -101,7 +100,7 @@ impl<E> RecoveryBuilder<E> {
     /// How long one attempt may take; an attempt that takes longer is a failure of category timeout.
     /// Overrides the retry policy's. Default: for ever.
     pub fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.parts.attempt_timeout = Some(limit);
+        self.parts.limits.attempt = Some(limit);
         self
     }
 
@@ -109,7 +108,7 @@ impl<E> RecoveryBuilder<E> {
     /// begun. The time runs from the moment the call first has to wait. Overrides the retry policy's.
     /// Default: for ever.
     pub fn deadline(mut self, limit: Duration) -> Self {
-        self.parts.deadline = Some(limit);
+        self.parts.limits.call = Some(limit);
         self
     }
 
@@ -183,13 +182,16 @@ impl<E> RecoveryBuilder<E> {
     /// [`SettingError`], naming the first setting, of the recovery or of a policy in it, that cannot work.
     pub fn build(self) -> Result<Recovery<E>, SettingError> {
         const CHECK: Check = Check("recovery");
-        let Self { parts, problem } = self;
+        let Self { mut parts, problem } = self;
         if let Some(problem) = problem {
             return Err(problem);
         }
+        let (limits, rules) = (&mut parts.limits, parts.retry.rules());
+        limits.attempt = limits.attempt.or(rules.attempt_timeout);
+        limits.call = limits.call.or(rules.deadline);
         let limits = [
-            ("attempt_timeout", parts.attempt_timeout),
-            ("deadline", parts.deadline),
+            ("attempt_timeout", limits.attempt),
+            ("deadline", limits.call),
             ("letter_timeout", Some(parts.letter_timeout)),
         ];
         for (setting, limit) in limits {
@@ -197,7 +199,7 @@ impl<E> RecoveryBuilder<E> {
                 CHECK.longer_than_zero(setting, limit)?;
             }
         }
-        if let (Some(attempt), Some(call)) = (parts.attempt_limit(), parts.call_limit())
+        if let (Some(attempt), Some(call)) = (parts.limits.attempt, parts.limits.call)
             && attempt > call
         {
             return Err(CHECK.refuse("attempt_timeout", attempt, "at most the deadline"));

@@ -45,6 +45,7 @@ use crate::error::RecoveryError;
 /// its place in the queue, the token reserved for a retry, a probe's place. An attempt under way counts as
 /// abandoned for the circuit breaker. No letter is written for a call that was dropped; one that is dropped
 /// while its letter is being stored has it stored whole or not at all.
+#[inline]
 pub fn execute_with_recovery<'r, F, Fut, T, E>(
     recovery: impl Into<Using<'r, E>>,
     op: F,
@@ -127,6 +128,7 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().drive.poll(cx)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::RetryBudget;
+use super::limits::{Timed, Untimed};
 use super::rules::{Nested, OnEmptyBudget, RetryRules, Schedule};
 use crate::backoff::{Backoff, DelayBounds, Jitter};
 use crate::classification::Category;
@@ -44,14 +45,6 @@ pub struct RetryPolicy<L = Untimed> {
     rules: Arc<RetryRules>,
     limits: PhantomData<fn() -> L>,
 }
-
-/// Marks a policy without time limits: `retry` ends in the operation's own error.
-#[derive(Clone, Copy, Debug)]
-pub enum Untimed {}
-
-/// Marks a policy with time limits: `retry` ends in a [`RecoveryError`](crate::RecoveryError).
-#[derive(Clone, Copy, Debug)]
-pub enum Timed {}
 
 impl RetryPolicy {
     /// Starts from the defaults.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::budget::RetryBudget;
+use super::limits::CallLimits;
 use crate::backoff::{Backoff, Jitter};
 use crate::classification::Category;
 use crate::random::Dice;
@@ -63,6 +64,11 @@ pub(super) struct Schedule {
 }
 
 impl RetryRules {
+    #[inline]
+    pub(crate) fn limits(&self) -> CallLimits {
+        CallLimits { attempt: self.attempt_timeout, call: self.deadline }
+    }
+
     /// The defaults, without a budget: what `retry` uses when it is given no policy. A budget would have to
     /// outlive the call, and nothing of ours does.
     pub(crate) const fn plain() -> Self {

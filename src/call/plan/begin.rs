@@ -1,96 +1,96 @@
 //! May an attempt be made, and what must be waited for first?
 
-use super::{Begin, Plan, Then, Wait};
-use crate::bulkhead::{Bulkhead, Slot};
-use crate::call::attempt::Pass;
+use super::{Instead, Plan, Then, Wait};
+use crate::bulkhead::{Bulkhead, Hold};
+use crate::call::pass::Pass;
 use crate::call::policies::Policies;
 use crate::call::queue::Queue;
 use crate::circuit_breaker::{Open, Permit};
 use crate::classification::{Category, Outcome};
 use crate::cooldown::Turn;
 use crate::error::Reason;
-use crate::event::{DelaySource, Event, Observers};
+use crate::event::DelaySource;
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now};
 
-impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
+impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// Asks everyone who has a say whether an attempt may be made.
-    pub(in crate::call) fn begin(&mut self, now: &Now) -> Begin<'r> {
-        if self.policies.observers().is_some_and(Observers::any) {
+    #[inline(always)]
+    pub(in crate::call) fn begin(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        if self.watched() {
             self.started(now);
         }
-        if let Err(reason) = self.may_go_on(now) {
-            return Begin::Refused(reason);
-        }
+        self.may_go_on(now).map_err(Instead::GiveUp)?;
         if let Some(cooldown) = self.policies.cooldown() {
             match cooldown.ask(self.attempts == 0, now) {
                 Ok(None) => {}
-                Ok(Some(turn)) => return self.wait_for(turn, now),
-                Err(cooling) => return Begin::Refused(Reason::CoolingDown(cooling)),
+                Ok(Some(turn)) => return Err(self.wait_for(turn, now)),
+                Err(cooling) => return Err(Instead::GiveUp(Reason::CoolingDown(cooling))),
             }
         }
         self.enter(now)
     }
 
     /// Past the cooldown: the circuit, then a slot.
-    pub(in crate::call) fn enter(&mut self, now: &Now) -> Begin<'r> {
-        let permit = match self.policies.breaker().map(|breaker| breaker.enter(now)) {
-            Some(Err(open)) => return self.turned_away(open, now),
-            Some(Ok(permit)) => Some(permit),
-            None => None,
-        };
-        match self.policies.bulkhead() {
-            None => self.go(permit, None),
-            Some(bulkhead) => match bulkhead.take() {
-                Some(slot) => self.go(permit, Some(slot)),
-                None => self.queue(permit, bulkhead, now),
-            },
+    #[inline(always)]
+    pub(in crate::call) fn enter(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        if let Some(breaker) = self.policies.breaker() {
+            match breaker.enter(now) {
+                Ok(permit) => self.pass.admit(permit),
+                Err(open) => return Err(self.turned_away(open, now)),
+            }
         }
+        if let Some(bulkhead) = self.policies.bulkhead() {
+            match bulkhead.take() {
+                Some(slot) => self.pass.hold(slot),
+                None => return Err(self.queue(bulkhead, now)),
+            }
+        }
+        self.go();
+        Ok(())
     }
 
     /// Waits for a slot: no longer than the call may take, and than the program wants.
-    fn queue(&mut self, permit: Option<Permit<'r>>, bulkhead: &'r Bulkhead, now: &Now) -> Begin<'r> {
-        self.started(now);
+    #[cold]
+    fn queue(&mut self, bulkhead: &'r Bulkhead, now: &Now) -> Instead<'r> {
+        self.waits(now);
         let (slot, deadline) = (Box::pin(bulkhead.acquire()), self.deadline());
-        Begin::Queue(Queue { permit, slot, deadline, shutdown: self.shutdown() })
+        let permit = self.pass.take_permit();
+        Instead::Queue(Queue { permit, slot, deadline, shutdown: self.shutdown() })
     }
 
     /// A slot came after a wait. The circuit may have opened meanwhile; then it is asked again.
     pub(in crate::call) fn got_slot(
         &mut self,
-        permit: Option<Permit<'r>>,
-        slot: Slot<'r>,
+        mut permit: Permit<'r>,
+        slot: Hold<'r>,
         now: &Now,
-    ) -> Begin<'r> {
-        if let Err(reason) = self.may_go_on(now) {
-            return Begin::Refused(reason);
-        }
-        let stale = permit.as_ref().is_some_and(|permit| !permit.is_current());
-        match self.policies.breaker().filter(|_| stale).map(|breaker| breaker.enter(now)) {
-            Some(Err(open)) => self.turned_away(open, now),
-            Some(Ok(fresh)) => self.go(Some(fresh), Some(slot)),
+    ) -> Result<(), Instead<'r>> {
+        self.may_go_on(now).map_err(Instead::GiveUp)?;
+        match self.policies.breaker().filter(|_| !permit.is_current()).map(|breaker| breaker.enter(now)) {
+            Some(Ok(fresh)) => self.pass.admit(fresh),
+            Some(Err(open)) => return Err(self.turned_away(open, now)),
             None => {
-                let mut permit = permit;
-                if let Some(permit) = &mut permit {
-                    permit.begins(now);
-                }
-                self.go(permit, Some(slot))
+                permit.begins(now);
+                self.pass.admit(permit);
             }
         }
+        self.pass.hold(slot);
+        self.go();
+        Ok(())
     }
 
-    fn go(&mut self, permit: Option<Permit<'r>>, slot: Option<Slot<'r>>) -> Begin<'r> {
+    #[inline(always)]
+    fn go(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
-        let mut pass = Pass { permit, slot, pending_since: None };
-        if let Some(observers) = self.policies.observers() {
-            let attempt = self.attempts;
-            observers.tell(|| Event::AttemptStarted { call: self.policies.info(), attempt });
+        if self.watched() {
+            self.tell_started();
         }
-        pass.assume(Outcome::Failure);
-        Begin::Go(pass)
+        self.pass.assume(Outcome::Failure);
     }
 
     /// Whether there is time left, and the program still wants it.
+    #[inline(always)]
     fn may_go_on(&self, now: &Now) -> Result<(), Reason> {
         let shut_down = || self.policies.shutdown().is_some_and(Shutdown::is_triggered);
         if self.attempts > 0 && shut_down() {
@@ -102,16 +102,18 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         }
     }
 
-    fn wait_for(&mut self, turn: Turn, now: &Now) -> Begin<'r> {
-        self.started(now);
+    #[cold]
+    fn wait_for(&mut self, turn: Turn, now: &Now) -> Instead<'r> {
+        self.waits(now);
         let until = turn.at();
         if self.deadline().is_some_and(|deadline| until >= deadline) {
-            return Begin::Refused(Reason::DeadlineExceeded);
+            return Instead::GiveUp(Reason::DeadlineExceeded);
         }
-        Begin::Wait(Wait { until, then: Then::Leave(turn) })
+        Instead::Wait(Wait { until, then: Then::Leave(turn) })
     }
 
-    fn turned_away(&mut self, open: Open, now: &Now) -> Begin<'r> {
+    #[cold]
+    fn turned_away(&mut self, open: Open, now: &Now) -> Instead<'r> {
         self.started(now);
         let deadline = self.deadline();
         let fits = |until: &Instant| deadline.is_none_or(|deadline| *until < deadline);
@@ -121,16 +123,16 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             || rules.may_wait_for_circuit(&mut past.get_or_insert_with(Box::default).progress);
         let Some(until) = open.until.filter(|until| rules.wait_for_circuit && fits(until) && once_more())
         else {
-            return Begin::Refused(Reason::CircuitOpen(open));
+            return Instead::GiveUp(Reason::CircuitOpen(open));
         };
         let delay = until.saturating_duration_since(now.get());
         let category = Category::ServiceUnavailable;
         self.tell_retry(delay, DelaySource::CircuitBreaker, category);
-        Begin::Wait(Wait { until, then: Then::Begin })
+        Instead::Wait(Wait { until, then: Then::Begin })
     }
 
     /// A wait is over.
-    pub(in crate::call) fn waited(&mut self, then: Then) -> Begin<'r> {
+    pub(in crate::call) fn waited(&mut self, then: Then) -> Result<(), Instead<'r>> {
         let now = Now::unread();
         match then {
             Then::Begin => self.begin(&now),
@@ -143,18 +145,18 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
                     }
                     // Somebody else was faster.
                     None => match self.wait_for_token(now.get(), no_later_than, &now) {
-                        Some(wait) => Begin::Wait(wait),
-                        None => Begin::Refused(Reason::BudgetExhausted),
+                        Some(wait) => Err(Instead::Wait(wait)),
+                        None => Err(Instead::GiveUp(Reason::BudgetExhausted)),
                     },
                 }
             }
-            Then::Leave(turn) => match turn.leave(&now) {
-                Some(later) => self.wait_for(later, &now),
-                None => match self.may_go_on(&now) {
-                    Ok(()) => self.enter(&now),
-                    Err(reason) => Begin::Refused(reason),
-                },
-            },
+            Then::Leave(turn) => {
+                if let Some(later) = turn.leave(&now) {
+                    return Err(self.wait_for(later, &now));
+                }
+                self.may_go_on(&now).map_err(Instead::GiveUp)?;
+                self.enter(&now)
+            }
         }
     }
 }

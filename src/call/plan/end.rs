@@ -9,9 +9,9 @@ use crate::classification::{Category, Classification};
 use crate::dead_letter::{PushError, Receipt};
 use crate::error::{self, Reason, RecoveryError};
 use crate::event::{DelaySource, Event};
-use crate::time;
+use crate::time::{self, Now};
 
-impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
+impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// The error of a call that ends now, and the burial that it is owed, if somebody keeps letters. Where
     /// there is none, the call [has ended](Self::ended) with this; where there is one, it ends after it, so
     /// that nobody's hook can come between a call and its letter.
@@ -84,6 +84,24 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let error = self.error(reason);
         self.tell_give_up(&error);
         self.policies.gave_up(&error);
+    }
+
+    #[cold]
+    pub(super) fn tell_started(&self) {
+        if let Some(observers) = self.policies.observers() {
+            observers.tell(|| Event::AttemptStarted { call: self.policies.info(), attempt: self.attempts });
+        }
+    }
+
+    #[cold]
+    pub(super) fn tell_succeeded(&self, now: &Now) {
+        if let Some(observers) = self.policies.observers() {
+            observers.tell(|| {
+                let took = self.started.map(|started| now.get().saturating_duration_since(started));
+                let (call, attempts) = (self.policies.info(), self.attempts);
+                Event::CallSucceeded { call, attempts, took: took.unwrap_or_default() }
+            });
+        }
     }
 
     pub(in crate::call) fn tell_failed(&self, classification: Classification) {

@@ -1,8 +1,9 @@
 //! An attempt has ended: what it teaches, and what comes next.
 
-use super::{Next, Plan, Then, Wait};
-use crate::call::attempt::{Cut, Failure, Pass};
+use super::{Instead, Plan, Then, Wait};
+use crate::call::attempt::{Cut, Failure};
 use crate::call::hooks::FailedAttempt;
+use crate::call::pass::Pass;
 use crate::call::policies::Policies;
 use crate::classification::{Category, Classification, Health, Outcome};
 use crate::error::Reason;
@@ -12,37 +13,28 @@ use crate::retry::{Nested, OnEmptyBudget, Stop};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
-impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
+impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// The attempt gave a value.
-    pub(in crate::call) fn succeeded(&mut self, pass: Pass<'r>) {
+    #[inline(always)]
+    pub(in crate::call) fn succeeded(&mut self) {
         let now = Now::unread();
-        let Pass { permit, slot, .. } = pass;
-        if let Some(permit) = permit {
-            permit.settle_at(Outcome::Success, None, &now);
-        }
-        drop(slot);
+        self.pass.succeed(&now);
         if let Some(budget) = &self.policies.rules().budget {
             budget.deposit();
         }
-        if let Some(past) = &mut self.past {
-            past.token = None; // it was not needed after all: back to the budget
+        if let Some(past) = self.past.take() {
+            drop(past); // with a token that was not needed after all: back to the budget
         }
-        if let Some(observers) = self.policies.observers() {
-            let (attempts, started) = (self.attempts, self.started);
-            observers.tell(|| {
-                let took = started.map(|started| now.get().saturating_duration_since(started));
-                let took = took.unwrap_or_default();
-                Event::CallSucceeded { call: self.policies.info(), attempts, took }
-            });
+        if self.watched() {
+            self.tell_succeeded(&now);
         }
     }
 
     /// The attempt failed, or was cut short. Everyone learns from the one answer about it.
     #[cold]
-    pub(in crate::call) fn failed(&mut self, result: Result<E, Cut>, pass: Pass<'r>) -> Next<'r> {
+    pub(in crate::call) fn failed(&mut self, result: Result<E, Cut>) -> Instead<'r> {
         let inner = nested::take();
         let now = Now::unread();
-        self.started(&now);
         let cut = result.as_ref().err().copied();
         let (failure, answer) = match result {
             Ok(error) => {
@@ -53,14 +45,14 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
             Err(_) => (Failure::CutShort, Classification::of(Category::Timeout)),
         };
         let outcome = if cut == Some(Cut::Deadline) { Outcome::Abandoned } else { answer.health().into() };
-        self.learn(failure, answer, outcome, pass, &now);
+        self.learn(failure, answer, outcome, &now);
         self.tell_failed(answer);
         if cut == Some(Cut::Deadline) {
-            return Next::GiveUp(Reason::DeadlineExceeded);
+            return Instead::GiveUp(Reason::DeadlineExceeded);
         }
         if let Some(inner) = inner {
             if self.policies.rules().nested == Nested::Stop {
-                return Next::GiveUp(Reason::NestedRetry);
+                return Instead::GiveUp(Reason::NestedRetry);
             }
             if let Some(observers) = self.policies.observers() {
                 observers.tell(|| Event::NestedRetry { outer: self.policies.info().name, inner: &inner });
@@ -71,10 +63,9 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
 
     /// The attempt gave a value that is not good enough.
     #[cold]
-    pub(in crate::call) fn unfinished(&mut self, answer: Classification, pass: Pass<'r>) -> Next<'r> {
+    pub(in crate::call) fn unfinished(&mut self, answer: Classification) -> Instead<'r> {
         let now = Now::unread();
-        self.started(&now);
-        self.learn(Failure::Value, answer, answer.health().into(), pass, &now);
+        self.learn(Failure::Value, answer, answer.health().into(), &now);
         self.tell_failed(answer);
         self.decide(answer, &now)
     }
@@ -85,14 +76,11 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         failure: Failure<E>,
         answer: Classification,
         outcome: Outcome,
-        pass: Pass<'r>,
         now: &Now,
     ) {
-        let Pass { permit, slot, pending_since } = pass;
-        if let Some(permit) = permit {
-            permit.settle_at(outcome, answer.hint(), now);
-        }
-        drop(slot); // after the circuit has learned: who gets the slot next asks it
+        let pending_since = self.pended_since();
+        self.started(now);
+        self.pass.settle(outcome, answer.hint(), now);
         if let (Some(cooldown), Some(hint)) = (self.policies.cooldown(), answer.hint()) {
             cooldown.learn(hint, now.get());
         }
@@ -123,25 +111,25 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
     }
 
     /// Whether there is a further attempt, and when.
-    fn decide(&mut self, answer: Classification, now: &Now) -> Next<'r> {
+    fn decide(&mut self, answer: Classification, now: &Now) -> Instead<'r> {
         let Self { policies, past, .. } = self;
         let rules = policies.rules();
         let past = past.get_or_insert_with(Box::default);
         let (delay, source) = match rules.decide(&mut past.progress, &answer) {
             Ok(decision) => decision,
-            Err(Stop::Permanent) => return Next::GiveUp(Reason::Permanent),
-            Err(Stop::Attempts) => return Next::GiveUp(Reason::AttemptsExhausted),
-            Err(Stop::Hint(hint)) => return Next::GiveUp(Reason::HintTooLong(hint)),
+            Err(Stop::Permanent) => return Instead::GiveUp(Reason::Permanent),
+            Err(Stop::Attempts) => return Instead::GiveUp(Reason::AttemptsExhausted),
+            Err(Stop::Hint(hint)) => return Instead::GiveUp(Reason::HintTooLong(hint)),
         };
         if self.policies.shutdown().is_some_and(Shutdown::is_triggered) {
-            return Next::GiveUp(Reason::ShutDown);
+            return Instead::GiveUp(Reason::ShutDown);
         }
         let until = later_or_far(now.get(), delay);
         if self.deadline().is_some_and(|deadline| until >= deadline) {
-            return Next::GiveUp(Reason::DeadlineExceeded);
+            return Instead::GiveUp(Reason::DeadlineExceeded);
         }
         let Some(wait) = self.reserve(until, now) else {
-            return Next::GiveUp(Reason::BudgetExhausted);
+            return Instead::GiveUp(Reason::BudgetExhausted);
         };
         let delay = wait.until.saturating_duration_since(now.get()); // longer, if the budget was empty
         self.past().last_delay = delay;
@@ -151,8 +139,8 @@ impl<'r, P: Policies<'r, E>, E: 'r> Plan<'r, P, E> {
         let error = past.as_ref().filter(|past| !past.timed_out).and_then(|past| past.error.as_ref());
         let failed = FailedAttempt { attempt, error, classification: answer, delay };
         match policies.before_retry(failed) {
-            Some(hook) => Next::Ask(hook, wait),
-            None => Next::Wait(wait),
+            Some(hook) => Instead::Ask(hook, wait),
+            None => Instead::Wait(wait),
         }
     }
 

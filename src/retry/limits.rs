@@ -1,0 +1,66 @@
+//! Whether retrying is limited in time, told by a type.
+
+use std::time::Duration;
+
+/// Whether time is limited: [`Untimed`] or [`Timed`], and nothing else.
+pub trait TimeLimits: sealed::Limits {}
+
+/// Marks a policy without time limits: `retry` ends in the operation's own error.
+#[derive(Clone, Copy, Debug)]
+pub enum Untimed {}
+
+/// Marks a policy with time limits: `retry` ends in a [`RecoveryError`](crate::RecoveryError).
+#[derive(Clone, Copy, Debug)]
+pub enum Timed {}
+
+impl TimeLimits for Untimed {}
+impl TimeLimits for Timed {}
+
+/// The limits of one call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallLimits {
+    /// For one attempt.
+    pub(crate) attempt: Option<Duration>,
+    /// For the whole call, from when it first had to wait.
+    pub(crate) call: Option<Duration>,
+}
+
+pub(crate) mod sealed {
+    use super::{CallLimits, Timed, Untimed};
+
+    /// A call without limits keeps none: it has no room for them, and nothing to ask.
+    pub trait Limits {
+        /// What a call keeps.
+        type Kept: Copy + Send + Sync + Unpin + std::fmt::Debug;
+        /// What it keeps of these.
+        fn keep(limits: CallLimits) -> Self::Kept;
+        /// As they are asked for.
+        fn get(kept: Self::Kept) -> CallLimits;
+    }
+
+    impl Limits for Untimed {
+        type Kept = ();
+
+        #[inline]
+        fn keep(_: CallLimits) {}
+
+        #[inline]
+        fn get((): ()) -> CallLimits {
+            CallLimits { attempt: None, call: None }
+        }
+    }
+
+    impl Limits for Timed {
+        type Kept = CallLimits;
+
+        #[inline]
+        fn keep(limits: CallLimits) -> CallLimits {
+            limits
+        }
+
+        #[inline]
+        fn get(kept: CallLimits) -> CallLimits {
+            kept
+        }
+    }
+}
