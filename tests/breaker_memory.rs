@@ -35,7 +35,8 @@ fn c1_million_trips_and_drops_leave_nothing_behind() {
 /// A rejection is cheap however many there are.
 #[test]
 fn b13_million_rejections_allocate_nothing() {
-    let breaker = CircuitBreaker::builder("shut").consecutive_failures(1).build().unwrap();
+    const HOUR: Duration = Duration::from_secs(3600); // however long this takes
+    let breaker = CircuitBreaker::builder("shut").consecutive_failures(1).open_for(HOUR).build().unwrap();
     let forced = CircuitBreaker::builder("forced").build().unwrap();
     forced.force_open();
     report(&breaker, Outcome::Failure);
