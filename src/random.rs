@@ -1,38 +1,30 @@
 //! The one source of randomness: fresh for every draw, or seeded so that a run can be repeated.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Where a policy's random draws come from. Clones of a seeded source share one sequence.
+/// Where a policy's random draws come from. A clone of a seeded source goes on from where it is, and then its
+/// own way: nobody's draws depend on how often somebody else has drawn.
 ///
 /// The generator is named, not "the small one of this machine": a seed must give the same waits on machines
 /// of 32 and of 64 bits, for a test may write them down.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) enum Dice {
     /// Each draw starts from keys that the standard library makes anew: nothing is shared between calls,
     /// so no two of them repeat each other's sequence, and no lock or cache line is fought over.
     #[default]
     Fresh,
     /// The draws of one seed, in the order in which they are asked for.
-    Seeded { seed: u64, drawn: Arc<AtomicU64> },
+    Seeded { seed: u64, drawn: AtomicU64 },
 }
 
 impl Dice {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self::Seeded { seed, drawn: Arc::new(AtomicU64::new(0)) }
-    }
-
-    /// The same seed from its beginning, shared with nobody yet.
-    pub(crate) fn anew(&self) -> Self {
-        match self {
-            Self::Fresh => Self::Fresh,
-            Self::Seeded { seed, .. } => Self::seeded(*seed),
-        }
+        Self::Seeded { seed, drawn: AtomicU64::new(0) }
     }
 
     /// A number from 0.0 up to, but not including, 1.0.
@@ -64,6 +56,17 @@ impl Dice {
     }
 }
 
+impl Clone for Dice {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Fresh => Self::Fresh,
+            Self::Seeded { seed, drawn } => {
+                Self::Seeded { seed: *seed, drawn: AtomicU64::new(drawn.load(Ordering::Relaxed)) }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +78,15 @@ mod tests {
         let second: Vec<f64> = (0..100).map(|_| b.draw()).collect();
         assert_eq!(first, second);
         assert_ne!(first, (0..100).map(|_| Dice::seeded(8).draw()).collect::<Vec<f64>>());
+    }
+
+    #[test]
+    fn clone_goes_on_from_where_it_is_and_then_its_own_way() {
+        let dice = Dice::seeded(7);
+        dice.bits();
+        let clone = dice.clone();
+        let expected: Vec<u128> = (0..10).map(|_| dice.bits()).collect();
+        assert_eq!((0..10).map(|_| clone.bits()).collect::<Vec<_>>(), expected);
     }
 
     #[test]

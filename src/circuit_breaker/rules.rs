@@ -250,7 +250,8 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// The seed of the jitter in [`open_for`](Self::open_for). Default: fresh randomness.
+    /// The seed of all that is left to chance: the jitter in [`open_for`](Self::open_for), and when those come
+    /// back whom the ramp turns away. Breakers with the same seed draw the same. Default: fresh randomness.
     pub fn seed(mut self, seed: u64) -> Self {
         self.rules.dice = Dice::seeded(seed);
         self

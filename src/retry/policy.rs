@@ -305,8 +305,6 @@ impl<L> RetryPolicyBuilder<L> {
         if self.own_budget {
             self.rules.budget = Some(RetryBudget::default());
         }
-        // Clones of a builder may be for different dependencies, and have nothing to do with each other.
-        self.rules.dice = self.rules.dice.anew();
         RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 
