@@ -102,10 +102,12 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
         self.table.lock().overflowed
     }
 
-    /// Every breaker that is remembered.
+    /// Every breaker that is remembered, the one whose turn to be forgotten comes first in front: as long as
+    /// there is room for all, in the order in which their keys were first asked for.
     #[must_use]
     pub fn all(&self) -> Vec<CircuitBreaker> {
-        self.table.lock().breakers.values().cloned().collect()
+        let table = self.table.lock();
+        table.turn.iter().filter_map(|key| table.breakers.get(key)).cloned().collect()
     }
 }
 
