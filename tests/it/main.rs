@@ -14,6 +14,7 @@ mod budget_needs;
 mod cancellation;
 mod chaos;
 mod composition;
+mod determinism;
 mod fallback;
 mod floors;
 mod letters;
