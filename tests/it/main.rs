@@ -11,6 +11,7 @@ mod breaker_races;
 mod breaker_reference;
 mod breaker_watch;
 mod budget_needs;
+mod bulkhead_model;
 mod cancellation;
 mod chaos;
 mod composition;
