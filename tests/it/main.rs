@@ -10,6 +10,7 @@ mod breaker_probes;
 mod breaker_races;
 mod breaker_reference;
 mod breaker_watch;
+mod budget_model;
 mod budget_needs;
 mod bulkhead_model;
 mod cancellation;
