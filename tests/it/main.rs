@@ -28,3 +28,4 @@ mod telemetry;
 mod testing_needs;
 mod types;
 mod waiting;
+mod window_model;
