@@ -29,12 +29,32 @@ pub(super) enum Before<'r> {
     /// The user's hook, which has its say before the wait.
     Asking { hook: BoxFuture<'r, ControlFlow<()>>, wait: Option<Wait> },
     /// Its time. Holds no slot.
-    Waiting { until: Instant, then: Option<Then>, shutdown: Option<BoxFuture<'static, ()>> },
+    Waiting {
+        until: Instant,
+        then: Option<Then>,
+        shutdown: Option<BoxFuture<'static, ()>>,
+        /// Whether others must be let run first, even if this is no wait at all.
+        yields: bool,
+    },
 }
 
 impl<'r> Before<'r> {
-    pub(super) fn wait(wait: Wait, shutdown: Option<BoxFuture<'static, ()>>) -> Self {
-        Self::Waiting { until: wait.until, then: Some(wait.then), shutdown }
+    /// What must be waited for, or why there is no attempt.
+    pub(super) fn new<P, E, S>(instead: Instead<'r>, plan: &Plan<'r, P, E, S>) -> Result<Self, Reason>
+    where
+        P: Policies<'r, E>,
+        E: 'r,
+        S: Default,
+    {
+        Ok(match instead {
+            Instead::Ask(hook, wait) => Self::Asking { hook, wait: Some(wait) },
+            Instead::Queue(queue) => Self::Queued(queue),
+            Instead::Wait(Wait { until, then }) => {
+                let (then, shutdown) = (Some(then), plan.shutdown());
+                Self::Waiting { until, then, shutdown, yields: plan.must_yield() }
+            }
+            Instead::GiveUp(reason) => return Err(reason),
+        })
     }
 
     /// What follows the wait.
@@ -69,7 +89,11 @@ impl<'r> Before<'r> {
                 }
             }
 
-            Self::Waiting { until, then, shutdown } => {
+            Self::Waiting { until, then, shutdown, yields } => {
+                if std::mem::take(yields) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
                     Err(Instead::GiveUp(Reason::ShutDown))
                 } else {

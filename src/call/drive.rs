@@ -160,24 +160,22 @@ where
     #[cold]
     fn turn(self: Pin<&mut Self>, instead: Instead<'r>, kept: Option<T>) -> End<T, E> {
         let mut this = self.project();
-        let before = match instead {
-            Instead::Ask(hook, wait) => Before::Asking { hook, wait: Some(wait) },
-            Instead::Queue(queue) => Before::Queued(queue),
-            Instead::Wait(wait) => Before::wait(wait, this.plan.shutdown()),
-            Instead::GiveUp(reason) => {
-                this.stage.set(Stage::Done);
-                if let Some(value) = kept {
-                    this.plan.give_up_with_a_value(reason);
-                    return Some(Ok(value));
-                }
-                let (error, burial) = this.plan.give_up(reason);
-                let Some(push) = burial else { return Some(Err(error)) };
-                this.plan.past().side = Some(Aside::Burying(push, error));
+        let reason = match Before::new(instead, this.plan) {
+            Ok(before) => {
+                this.plan.past().side = Some(Aside::Before(before, kept));
                 this.stage.set(Stage::Aside);
                 return None;
             }
+            Err(reason) => reason,
         };
-        this.plan.past().side = Some(Aside::Before(before, kept));
+        this.stage.set(Stage::Done);
+        if let Some(value) = kept {
+            this.plan.give_up_with_a_value(reason);
+            return Some(Ok(value));
+        }
+        let (error, burial) = this.plan.give_up(reason);
+        let Some(push) = burial else { return Some(Err(error)) };
+        this.plan.past().side = Some(Aside::Burying(push, error));
         this.stage.set(Stage::Aside);
         None
     }

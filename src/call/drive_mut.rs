@@ -1,16 +1,15 @@
 //! The same call for operations that are lent something mutable: the other thin driver over the plan.
 
 use std::future::{Future, poll_fn};
-use std::ops::ControlFlow;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 
+use super::aside::Before;
 use super::attempt;
-use super::plan::{Instead, Plan, Then, Wait};
+use super::plan::Plan;
 use super::policies::Policies;
 use crate::attempt::Attempt;
-use crate::error::{Reason, RecoveryError};
-use crate::time::{Instant, Now};
+use crate::error::RecoveryError;
+use crate::time::Now;
 use crate::timer::Timer;
 
 /// An operation that is lent `S` anew for each attempt: `async |state: &mut S, attempt: Attempt| …`, or an
@@ -66,23 +65,13 @@ where
                     Err(cut) => Err(cut),
                 }))
             }
-            Err(Instead::Ask(hook, wait)) => Err(match in_time(&mut plan, hook).await {
-                Some(ControlFlow::Continue(())) => Instead::Wait(wait),
-                Some(ControlFlow::Break(())) => Instead::GiveUp(Reason::StoppedByHook),
-                None => Instead::GiveUp(Reason::DeadlineExceeded),
-            }),
-            Err(Instead::Queue(mut queue)) => {
-                let answer = {
+            Err(instead) => match Before::new(instead, &plan) {
+                Ok(mut before) => {
                     let mut timer = pin!(Timer::idle());
-                    poll_fn(|cx| queue.poll(timer.as_mut(), cx)).await
-                };
-                match answer {
-                    Ok((permit, slot)) => plan.got_slot(permit, slot, &Now::unread()),
-                    Err(reason) => Err(Instead::GiveUp(reason)),
+                    poll_fn(|cx| before.poll(&mut plan, timer.as_mut(), cx)).await
                 }
-            }
-            Err(Instead::Wait(Wait { until, then })) => wait(&mut plan, until, then).await,
-            Err(Instead::GiveUp(reason)) => break reason,
+                Err(reason) => break reason,
+            },
         };
     };
     let (mut error, burial) = plan.give_up(reason);
@@ -90,36 +79,4 @@ where
         plan.buried(push.await, &mut error);
     }
     Err(error)
-}
-
-/// What `other` gives, or nothing once the call must have ended.
-async fn in_time<'r, P, E, O>(plan: &mut Plan<'r, P, E>, mut other: O) -> Option<O::Output>
-where
-    P: Policies<'r, E>,
-    E: 'r,
-    O: Future + Unpin,
-{
-    let mut timer = pin!(Timer::idle());
-    poll_fn(|cx| match Pin::new(&mut other).poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => attempt::poll_deadline(plan, timer.as_mut(), cx).map(|()| None),
-    })
-    .await
-}
-
-async fn wait<'r, P, E>(plan: &mut Plan<'r, P, E>, until: Instant, then: Then) -> Result<(), Instead<'r>>
-where
-    P: Policies<'r, E>,
-    E: 'r,
-{
-    let mut shutdown = plan.shutdown();
-    let mut timer = pin!(Timer::idle());
-    let ended_early = poll_fn(|cx| {
-        if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
-            return Poll::Ready(true);
-        }
-        timer.as_mut().poll_until(until, cx).map(|()| false)
-    })
-    .await;
-    if ended_early { Err(Instead::GiveUp(Reason::ShutDown)) } else { plan.waited(then) }
 }

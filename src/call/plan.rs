@@ -153,6 +153,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         self.policies.shutdown().map(Shutdown::triggered)
     }
 
+    /// Whether the wait that begins must let other tasks run even if it is no wait at all. An operation that is
+    /// never pending, repeated without waits and without end, would keep its thread to itself, and nobody could
+    /// drop it. So now and then, which costs an ordinary retry nothing.
+    pub(super) fn must_yield(&self) -> bool {
+        const NOW_AND_THEN: u32 = 32;
+        self.attempts > 0 && self.attempts.is_multiple_of(NOW_AND_THEN)
+    }
+
     pub(super) fn past(&mut self) -> &mut Past<E, S> {
         self.past.get_or_insert_with(Box::default)
     }

@@ -11,9 +11,11 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use recoup::{
-    Advice, Backoff, Category, CircuitBreaker, CircuitState, Classification, DelaySource, Event, Instant,
-    Jitter, Observer, Reason, Recovery, RetryBudget, RetryPolicy, execute_with_recovery, retry, timeout,
+    Advice, Attempt, Backoff, Category, CircuitBreaker, CircuitState, Classification, DelaySource, Event,
+    Instant, Jitter, Observer, Reason, Recovery, RetryBudget, RetryPolicy, Transient, execute_with_recovery,
+    retry, retry_mut, timeout,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -357,4 +359,29 @@ async fn r4_the_event_says_that_the_server_chose_the_wait() {
     .await;
     let told = told.0.lock().unwrap();
     assert_eq!(*told, [(2 * SECOND, DelaySource::Server), (10 * MS, DelaySource::Backoff)]);
+}
+
+/// A loop without waits, around an operation that is never pending, must not keep its thread to itself: the
+/// time limit around it would never be looked at, though the documentation says "be ready to drop it".
+#[tokio::test(start_paused = true)]
+async fn retry_without_waits_and_without_end_can_be_dropped() {
+    let policy = RetryPolicy::backoff(Backoff::none()).unlimited_attempts().no_budget();
+    let policy = policy.build().unwrap();
+    let attempts = Cell::new(0_u32);
+    let down = || {
+        attempts.set(attempts.get() + 1);
+        assert!(attempts.get() < 100_000, "nobody else came to run");
+        std::future::ready(Err::<(), _>("down"))
+    };
+    assert!(retry(down).policy(&policy).now_or_never().is_none(), "it never ends");
+    assert!(attempts.replace(0) > 1);
+
+    let mut attempts = 0_u32;
+    let lent = retry_mut(&policy, &Transient, &mut attempts, async |attempts: &mut u32, _: Attempt| {
+        *attempts += 1;
+        assert!(*attempts < 100_000, "nobody else came to run");
+        Err::<(), _>("down")
+    });
+    assert!(lent.now_or_never().is_none(), "it never ends");
+    assert!(attempts > 1);
 }
