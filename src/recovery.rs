@@ -13,7 +13,9 @@ use futures::future::BoxFuture;
 pub use self::builder::RecoveryBuilder;
 pub use self::execute::{ExecuteWithRecovery, execute_with_recovery, execute_with_recovery_mut};
 use crate::bulkhead::Bulkhead;
-use crate::call::{AnyValue, CallContext, Describe, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies};
+use crate::call::{
+    AnyValue, CallContext, Describe, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies,
+};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
 use crate::classify::ErrorClassifier;

@@ -304,7 +304,7 @@ where
         hooks.get_or_insert_with(|| Box::new(Hooks { before_retry: None, gave_up: None })).as_mut().as_mut()
     }
 
-    #[expect(clippy::inline_always, reason = "a chain of setters must come to nothing")]
+    // So that a chain of setters comes to nothing but the settings.
     #[inline(always)]
     fn with<D, M: TimeLimits>(
         self,

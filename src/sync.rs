@@ -7,12 +7,14 @@
 #[cfg_attr(recoup_loom, path = "sync/loom.rs")]
 #[cfg_attr(recoup_shuttle, path = "sync/shuttle.rs")]
 mod made_of;
+mod spread;
 
 use std::fmt;
 use std::sync::PoisonError;
 
 pub(crate) use self::made_of::atomic;
 use self::made_of::{Mutex, MutexGuard};
+pub(crate) use self::spread::Spread;
 
 /// Hands one value to one waiter. A value sent to a waiter that went away is dropped, so a guard sent
 /// through it gives back what it holds.

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::plan::Plan;
 use super::pass::Pass;
+use super::plan::Plan;
 use super::policies::Policies;
 use crate::classification::Outcome;
 use crate::nested;
@@ -61,7 +61,11 @@ where
 }
 
 /// Ready once one of the attempt's limits has come.
-fn poll_limits<'r, P, E, S>(plan: &mut Plan<'r, P, E, S>, limit: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<Cut>
+fn poll_limits<'r, P, E, S>(
+    plan: &mut Plan<'r, P, E, S>,
+    limit: Pin<&mut Timer>,
+    cx: &mut Context<'_>,
+) -> Poll<Cut>
 where
     P: Policies<'r, E>,
     E: 'r,

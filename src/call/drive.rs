@@ -59,7 +59,6 @@ impl<P: Gives, F, Fut, T, E> Drive<'_, P, F, Fut, T, E> {
     }
 
     /// What it was made of; for setters that come before the first poll.
-    #[expect(clippy::inline_always, reason = "see there: nothing is moved, and nothing dropped")]
     #[inline(always)]
     pub(crate) fn into_parts(self) -> (P, F) {
         (self.plan.policies, self.op)

@@ -94,7 +94,14 @@ pub(super) enum Then {
 impl<P: Gives, E, S> Plan<'_, P, E, S> {
     #[inline]
     pub(crate) fn new(policies: P) -> Self {
-        Self { policies, pass: P::Pass::default(), attempts: 0, started: None, past: None, lifetime: PhantomData }
+        Self {
+            policies,
+            pass: P::Pass::default(),
+            attempts: 0,
+            started: None,
+            past: None,
+            lifetime: PhantomData,
+        }
     }
 }
 

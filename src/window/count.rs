@@ -3,20 +3,24 @@
 use std::collections::VecDeque;
 
 use super::{Mark, Tally};
-use crate::sync::Lock;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Lock, Spread};
 
 /// Counts the last `size` calls without remembering them.
 ///
-/// All calls are numbered by one counter. Of a plain success nothing more is kept; of every other call its
+/// All calls are numbered by one count. Of a plain success nothing more is kept; of every other call its
 /// number is. A call is in the window while its number is among the last `size`, so the window holds the
 /// numbers above `total - size`, and sliding it is forgetting the ones at the front. That is exact after
 /// any history, costs a success one addition whatever the size is, and takes no memory while all is well.
+///
+/// The count may be spread over several words, which are read one after the other while others count on. Each
+/// of them only grows, and by ones, so there was a moment at which the total was what was read. Successes are
+/// all alike, so it does not matter which of those that were counted meanwhile came before that moment.
 #[derive(Debug)]
 pub(crate) struct CountWindow {
     size: u64,
     /// Calls ever recorded.
-    total: AtomicU64,
+    total: Spread<AtomicU64>,
     marks: Lock<Marks>,
 }
 
@@ -31,19 +35,30 @@ struct Marks {
 
 impl CountWindow {
     pub(crate) fn new(size: u32) -> Self {
-        Self { size: size.into(), total: AtomicU64::new(0), marks: Lock::default() }
+        Self { size: size.into(), total: Spread::default(), marks: Lock::default() }
     }
 
     /// A plain success.
+    #[inline]
     pub(crate) fn success(&self) {
-        self.total.fetch_add(1, Ordering::Relaxed);
+        let total = self.total.mine();
+        let seen = total.load(Ordering::Relaxed);
+        if total.compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            self.total.spread().fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many calls were ever recorded.
+    fn total(&self) -> u64 {
+        self.total.parts().map(|part| part.load(Ordering::Relaxed)).sum()
     }
 
     /// A call that was not a plain success.
     pub(crate) fn record(&self, mark: Mark) {
         let mut marks = self.marks.lock();
         // Numbered under the lock, so that the numbers in each queue rise.
-        let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        self.total.mine().fetch_add(1, Ordering::Relaxed);
+        let number = self.total();
         marks.slide(number, self.size);
         for (set, queue) in marks.queues(mark) {
             if set {
@@ -54,7 +69,7 @@ impl CountWindow {
 
     pub(crate) fn tally(&self) -> Tally {
         let mut marks = self.marks.lock();
-        let total = self.total.load(Ordering::Relaxed);
+        let total = self.total();
         marks.slide(total, self.size);
         Tally {
             calls: (total - marks.start).min(self.size),
@@ -66,8 +81,8 @@ impl CountWindow {
 
     /// Empties the window and gives its memory back.
     pub(crate) fn reset(&self) {
-        let start = self.total.load(Ordering::Relaxed);
-        *self.marks.lock() = Marks { start, ..Marks::default() };
+        let mut marks = self.marks.lock();
+        *marks = Marks { start: self.total(), ..Marks::default() };
     }
 }
 

@@ -1,10 +1,11 @@
 //! The calls of the last so long.
 
+use std::cmp::Ordering as CmpOrdering;
 use std::time::Duration;
 
 use super::{Mark, Tally};
-use crate::sync::Lock;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Lock, Spread};
 use crate::time::Instant;
 
 /// Into how many slices a window is cut. It slides by one slice at a time.
@@ -28,8 +29,8 @@ pub(crate) struct TimeWindow {
     /// How many bits of a word count calls; those above them hold the slice's number.
     call_bits: u32,
     /// Number and calls of a slice in one word, so that a success is counted by one exchange and never in
-    /// a slice that has just been taken over.
-    words: [AtomicU64; SLICES],
+    /// a slice that has just been taken over. All parts together are the window.
+    words: Spread<[AtomicU64; SLICES]>,
     marks: Lock<[SliceMarks; SLICES]>,
 }
 
@@ -51,10 +52,11 @@ impl TimeWindow {
         // A slice's number gets the bits that it needs to last, its calls get the others: a million calls
         // in slices of 100 us, and more the longer a slice is.
         let call_bits = (LIFETIME_NANOS / slice_nanos).leading_zeros().min(MOST_CALL_BITS);
-        Self { origin, slice_nanos, call_bits, words: Default::default(), marks: Lock::default() }
+        Self { origin, slice_nanos, call_bits, words: Spread::default(), marks: Lock::default() }
     }
 
     /// A plain success.
+    #[inline]
     pub(crate) fn success(&self, now: Instant) {
         self.count(self.slice(now));
     }
@@ -63,13 +65,14 @@ impl TimeWindow {
     pub(crate) fn record(&self, mark: Mark, now: Instant) {
         let slice = self.slice(now);
         let mut marks = self.marks.lock();
-        if !self.count(slice) {
-            return;
-        }
         let place = &mut marks[Self::place(slice)];
-        if place.slice != slice {
+        if place.slice > slice {
+            return; // it has left the window already
+        }
+        if place.slice < slice {
             *place = SliceMarks { slice, ..SliceMarks::default() };
         }
+        self.count(slice);
         place.failed += u64::from(mark.failed);
         place.slow += u64::from(mark.slow);
         place.abandoned += u64::from(mark.abandoned);
@@ -78,17 +81,17 @@ impl TimeWindow {
     pub(crate) fn tally(&self, now: Instant) -> Tally {
         let newest = self.slice(now);
         let within = |slice: u64| slice <= newest && newest - slice < SLICES as u64;
-        let marks = self.marks.lock();
         let mut tally = Tally::default();
-        for (word, mark) in self.words.iter().zip(marks.iter()) {
+        let marks = self.marks.lock();
+        for mark in marks.iter().filter(|mark| within(mark.slice)) {
+            tally.failed += mark.failed;
+            tally.slow += mark.slow;
+            tally.abandoned += mark.abandoned;
+        }
+        for word in self.words.parts().flatten() {
             let (slice, calls) = self.unpack(word.load(Ordering::Relaxed));
-            if calls > 0 && within(slice) {
+            if within(slice) {
                 tally.calls += calls;
-                if mark.slice == slice {
-                    tally.failed += mark.failed;
-                    tally.slow += mark.slow;
-                    tally.abandoned += mark.abandoned;
-                }
             }
         }
         tally
@@ -98,28 +101,37 @@ impl TimeWindow {
     pub(crate) fn reset(&self) {
         let mut marks = self.marks.lock();
         *marks = Default::default();
-        for word in &self.words {
+        for word in self.words.parts().flatten() {
             word.store(0, Ordering::Relaxed);
         }
     }
 
     /// Counts one call in its slice, unless the slice has left the window already.
-    fn count(&self, slice: u64) -> bool {
-        let most = (1_u64 << self.call_bits) - 1;
-        self.words[Self::place(slice)]
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                let (held, calls) = self.unpack(word);
-                if calls == 0 || held < slice {
-                    return Some(self.pack(slice, 1));
-                }
-                (held == slice).then(|| self.pack(slice, (calls + 1).min(most)))
-            })
-            .is_ok()
+    #[inline]
+    fn count(&self, slice: u64) {
+        let mut word = &self.words.mine()[Self::place(slice)];
+        loop {
+            let seen = word.load(Ordering::Relaxed);
+            let (held, calls) = self.unpack(seen);
+            let most = (1_u64 << self.call_bits) - 1;
+            let next = match held.cmp(&slice) {
+                _ if calls == 0 => self.pack(slice, 1),
+                CmpOrdering::Less => self.pack(slice, 1),
+                CmpOrdering::Equal if calls < most => seen + 1,
+                CmpOrdering::Equal | CmpOrdering::Greater => return,
+            };
+            if word.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return;
+            }
+            word = &self.words.spread()[Self::place(slice)];
+        }
     }
 
+    #[inline]
     fn slice(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.origin);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) / self.slice_nanos
+        let seconds = since.as_secs().saturating_mul(1_000_000_000);
+        seconds.saturating_add(since.subsec_nanos().into()) / self.slice_nanos
     }
 
     fn place(slice: u64) -> usize {
@@ -194,7 +206,7 @@ mod tests {
             let window = TimeWindow::new(Duration::from_millis(millis), start);
             let calls = millis * 100_000;
             window.success(start);
-            window.words[0].fetch_add(calls - 2, Ordering::Relaxed); // as many more
+            window.words.mine()[0].fetch_add(calls - 2, Ordering::Relaxed); // as many more
             window.record(FAILED, start);
             assert_eq!(window.tally(start).calls, calls, "{millis} ms");
         }

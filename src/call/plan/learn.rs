@@ -71,13 +71,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// Breaker, cooldown and budget learn from the one answer, the slot comes back, and the call remembers.
-    fn learn(
-        &mut self,
-        failure: Failure<E>,
-        answer: Classification,
-        outcome: Outcome,
-        now: &Now,
-    ) {
+    fn learn(&mut self, failure: Failure<E>, answer: Classification, outcome: Outcome, now: &Now) {
         let pending_since = self.pended_since();
         self.started(now);
         self.pass.settle(outcome, answer.hint(), now);
