@@ -36,5 +36,5 @@ pub fn line(key: &str, subject: &str, value: f64, note: &str) -> String {
 fn parse(line: &str) -> Option<(String, String, Figure)> {
     let mut fields = line.split('\t').map(str::to_owned);
     let (key, subject, value, note) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    Some((key, subject, Figure { value: value.parse().ok()?, second: None, note }))
+    Some((key, subject, Figure { value: value.parse().ok()?, note, ..Figure::default() }))
 }

@@ -15,6 +15,8 @@ pub fn line() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("?", |name| name.1);
     let cores = thread::available_parallelism().map_or(0, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?");
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc = rustc
         .map_or_else(|_| "rustc ?".into(), |told| String::from_utf8_lossy(&told.stdout).trim().to_owned());
@@ -22,7 +24,7 @@ pub fn line() -> String {
         ["backon", "tokio-retry", "tower", "recloser", "failsafe", "seatbelt", "tower-resilience", "tokio"];
     let versions: Vec<String> = crates.iter().map(|name| format!("{name} {}", version(name))).collect();
     format!(
-        "{cpu}, {cores} cores · {} · {rustc}, fat LTO, 1 codegen unit · recoup {}, {}",
+        "{cpu}, {cores} cores, load {load} · {} · {rustc}, fat LTO, 1 codegen unit · recoup {}, {}",
         today(),
         version("recoup"),
         versions.join(", ")

@@ -90,6 +90,7 @@ fn tell_in_flight(subject: &str) {
 
 fn print_table(cases: &[&Case], options: &Options) {
     let rounds = if options.quick { Rounds { cost: 11, races: 7 } } else { Rounds { cost: 41, races: 41 } };
+    let machine = machine::line(); // before there is any load of ours
     let mut figures = Figures::new();
     let mut counts = Vec::new();
     for case in cases {
@@ -106,7 +107,7 @@ fn print_table(cases: &[&Case], options: &Options) {
         eprintln!("measuring memory");
         heap::add(&mut figures, if options.quick { &["--quick"] } else { &[] });
     }
-    println!("{}\n\n{}", machine::line(), report(cases, &figures));
+    println!("{machine}\n\n{}", report(cases, &figures));
 }
 
 fn needs_heap(measured: Measured) -> bool {
@@ -126,7 +127,7 @@ fn add_costs(figures: &mut Figures, counts: &mut Vec<Count>, case: &'static str,
     counts.push(Count { case, subject: BARE, at_most: None });
     for ((subject, door), value) in names.into_iter().zip(doors).zip(found) {
         counts.push(Count { case, subject, at_most: door.at_most });
-        let figure = Figure { value, second: None, note: door.note.into() };
+        let figure = Figure { value, note: door.note.into(), ..Figure::default() };
         figures.insert((case.into(), subject.into()), figure);
     }
 }
@@ -140,13 +141,15 @@ fn add_scalings(figures: &mut Figures, case: &str, what: What, rounds: usize) {
     };
     let found = scalings(&runtime, &doors, rounds);
     for ((subject, door), scaling) in names.into_iter().zip(doors).zip(found) {
-        let mut note = door.note.to_owned();
         if scaling.disturbed {
             eprintln!("NOT TO BE TRUSTED: {case}, {subject}: others used the cores all the time");
-            note += "; cores were busy";
         }
-        let note = note.trim_start_matches("; ").to_owned();
-        let figure = Figure { value: scaling.ratio, second: Some(scaling.millions), note };
+        let figure = Figure {
+            value: scaling.ratio,
+            second: Some(scaling.millions),
+            note: door.note.into(),
+            disturbed: scaling.disturbed,
+        };
         figures.insert((case.into(), subject.into()), figure);
     }
 }
@@ -157,7 +160,7 @@ fn add_in_flight(figures: &mut Figures, case: &str) {
     let Some(bare) = resident::of(BARE) else { return };
     for (subject, door) in names.into_iter().zip(doors) {
         if let Some(bytes) = resident::of(subject) {
-            let figure = Figure { value: bytes / bare, second: None, note: door.note.into() };
+            let figure = Figure { value: bytes / bare, note: door.note.into(), ..Figure::default() };
             figures.insert((case.into(), subject.into()), figure);
         }
     }

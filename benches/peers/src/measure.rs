@@ -16,6 +16,9 @@ const BATCH: Duration = Duration::from_millis(2);
 /// How long threads run against each other in a round.
 const RACE: Duration = Duration::from_millis(2);
 
+/// How long rounds are made anew for each that is wanted, because others used the cores.
+const PATIENCE: Duration = Duration::from_millis(400);
+
 /// How many rounds are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounds {
@@ -87,7 +90,7 @@ pub struct Scaling {
     pub disturbed: bool,
 }
 
-/// One race: calls in a second, and the share of the time that a thread had to wait for a core.
+/// One race: calls in a second, and how long a thread had to wait for a core each time it wanted one, in seconds.
 #[derive(Clone, Copy)]
 struct Race {
     rate: f64,
@@ -98,10 +101,15 @@ struct Race {
 ///
 /// Two threads that share the cores with other programs run one after the other and never meet. So a round counts
 /// only if its threads hardly waited for a core, and as many more are made as it takes, within reason.
+/// (A thread that sleeps in a lock does not wait for a core, and waits for one shortly when it is woken.)
 pub fn scalings(runtime: &Runtime, doors: &[Door], rounds: usize) -> Vec<Scaling> {
     let chunks: Vec<u64> = doors.iter().map(|door| (batch_size(runtime, door) / 40).max(1)).collect();
     let mut found = vec![Vec::new(); doors.len()];
+    let began = Instant::now();
     for round in 0..rounds * 10 {
+        if round >= rounds && began.elapsed() > PATIENCE * rounds as u32 {
+            break;
+        }
         for place in 0..doors.len() {
             let subject = (round + place) % doors.len();
             let quiet = found[subject].iter().filter(|(alone, two)| is_quiet(alone, two)).count();
@@ -114,8 +122,9 @@ pub fn scalings(runtime: &Runtime, doors: &[Door], rounds: usize) -> Vec<Scaling
     found.into_iter().map(|rounds_made| scaling(rounds_made, rounds)).collect()
 }
 
+/// Less than the system lets a program run before it lets another: nobody was before us in the queue.
 fn is_quiet(alone: &Race, two: &Race) -> bool {
-    alone.waited.max(two.waited) < 0.02
+    alone.waited.max(two.waited) < 20e-6
 }
 
 /// Of the quiet rounds; where there are too few, of the quietest.
@@ -134,15 +143,14 @@ fn race(door: &Door, chunk: u64, threads: usize) -> Race {
     let start = Barrier::new(threads);
     let run = || {
         let (runtime, mut caller) = (runtime(), door.caller());
-        let waited = waited_for_a_core();
+        let before = Queue::now();
         start.wait();
         let (began, mut done) = (Instant::now(), 0);
         while began.elapsed() < RACE {
             caller(&runtime, chunk);
             done += chunk;
         }
-        let seconds = began.elapsed().as_secs_f64();
-        Race { rate: done as f64 / seconds, waited: (waited_for_a_core() - waited) / seconds }
+        Race { rate: done as f64 / began.elapsed().as_secs_f64(), waited: Queue::now().since(&before) }
     };
     thread::scope(|scope| {
         let runners: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
@@ -154,10 +162,24 @@ fn race(door: &Door, chunk: u64, threads: usize) -> Race {
     })
 }
 
-/// Seconds that this thread could have run and was not let. Zero where the system does not tell.
-fn waited_for_a_core() -> f64 {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split(' ').nth(1).and_then(|waited| waited.parse::<f64>().ok()).map_or(0.0, |waited| waited * 1e-9)
+/// How long this thread waited for a core so far, and how often it got one. Zero where the system does not tell.
+struct Queue {
+    waited: f64,
+    turns: f64,
+}
+
+impl Queue {
+    fn now() -> Self {
+        let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let mut fields = told.split_whitespace().skip(1).map(|field| field.parse().unwrap_or_default());
+        let mut next = || fields.next().unwrap_or_default();
+        Self { waited: next(), turns: next() }
+    }
+
+    /// Seconds of waiting for each turn.
+    fn since(&self, before: &Self) -> f64 {
+        (self.waited - before.waited) * 1e-9 / (self.turns - before.turns).max(1.0)
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -14,6 +14,8 @@ pub struct Figure {
     pub second: Option<f64>,
     /// What is missing, or other than asked.
     pub note: String,
+    /// Whether other programs kept the cores too busy for this to be trusted. Shown with a mark, and not ranked.
+    pub disturbed: bool,
 }
 
 /// All figures, by the key of the case and the name of the subject.
@@ -148,7 +150,12 @@ fn not_first(rows: &[Row<'_>]) -> String {
 }
 
 fn show(measured: Measured, figure: &Figure) -> String {
-    let Figure { value, second, note } = figure;
+    let Figure { value, second, note, disturbed } = figure;
+    let note = match (note.is_empty(), disturbed) {
+        (_, false) => note.clone(),
+        (true, true) => "cores were busy".to_owned(),
+        (false, true) => format!("{note}; cores were busy"),
+    };
     let shown = match (measured, second) {
         (Measured::Cost(_), None) => format!("{value:+.1} ns"),
         (Measured::Cost(_), Some(instructions)) => format!("{value:+.1} ns, {instructions:+.0} instr"),
