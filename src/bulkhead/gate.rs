@@ -243,22 +243,38 @@ impl Drop for Grant {
     }
 }
 
-/// A slot taken: gives it back when dropped.
-#[derive(Debug)]
-pub(crate) struct Hold<'b>(&'b Arc<Gate>);
+/// A slot taken, or none any more: gives it back when dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Hold<'b>(Option<&'b Arc<Gate>>);
 
 impl<'b> Hold<'b> {
     /// For one who has just taken a slot of this gate.
     #[inline]
     pub(super) fn taken(gate: &'b Arc<Gate>) -> Self {
-        Self(gate)
+        Self(Some(gate))
+    }
+
+    /// Gives the slot back now.
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self) {
+        if let Some(gate) = self.0.take() {
+            gate.give_back();
+        }
+    }
+
+    #[cold]
+    fn dropped(&mut self) {
+        self.give_back();
     }
 }
 
+// Who is done gives back in person; what is left to a drop is the rest, out of everybody's way.
 impl Drop for Hold<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.give_back();
+        if self.0.is_some() {
+            self.dropped();
+        }
     }
 }
 

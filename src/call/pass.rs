@@ -53,13 +53,13 @@ impl<'r> Pass<'r> for () {
 pub(crate) struct Held<'r> {
     /// A passenger's where no circuit was asked.
     permit: Permit<'r>,
-    slot: Option<Hold<'r>>,
+    slot: Hold<'r>,
 }
 
 impl Default for Held<'_> {
     #[inline]
     fn default() -> Self {
-        Self { permit: Permit::passenger(), slot: None }
+        Self { permit: Permit::passenger(), slot: Hold::default() }
     }
 }
 
@@ -75,7 +75,7 @@ impl<'r> Pass<'r> for Held<'r> {
 
     #[inline(always)]
     fn hold(&mut self, slot: Hold<'r>) {
-        self.slot = Some(slot);
+        self.slot = slot;
     }
 
     #[inline(always)]
@@ -86,11 +86,11 @@ impl<'r> Pass<'r> for Held<'r> {
     #[inline(always)]
     fn succeed(&mut self, now: &Now) {
         self.permit.succeed(now);
-        self.slot = None;
+        self.slot.give_back();
     }
 
     fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
         self.permit.settle_at(outcome, hint, now);
-        self.slot = None;
+        self.slot.give_back();
     }
 }
