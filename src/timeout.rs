@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::nested;
 use crate::rejection::CallError;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::timer::{self, Timer};
 
 /// Runs `op` and gives up on it after `limit`.
@@ -122,11 +122,12 @@ where
             this.timer.disarm();
             return Poll::Ready(answer.map_err(CallError::Operation));
         }
+        let now = Now::unread();
         if let Ends::Unread = this.ends {
-            *this.ends = timer::ends(*this.limit).map_or(Ends::Never, Ends::At);
+            *this.ends = timer::ends(*this.limit, &now).map_or(Ends::Never, Ends::At);
         }
         let Ends::At(end) = *this.ends else { return Poll::Pending };
-        std::task::ready!(this.timer.as_mut().poll_until(end, cx));
+        std::task::ready!(this.timer.as_mut().poll_at(&now, end, cx));
         this.operation.set(None);
         this.timer.disarm();
         nested::clear(); // the operation had not failed: whatever gave up inside of it is not why this does

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::time::{self, Instant, Sleep, sleep_until};
+use crate::time::{self, Instant, Now, Sleep, sleep_until};
 
 /// About thirty years. A wait this long is not waited for, so it needs no timer.
 const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// The moment `wait` from now, or `None` for a wait of thirty years and more, which is for ever. The clock
 /// is not read for that.
-pub(crate) fn ends(wait: Duration) -> Option<Instant> {
+pub(crate) fn ends(wait: Duration, now: &Now) -> Option<Instant> {
     if wait >= FOR_EVER {
         return None;
     }
-    time::later(time::now(), wait)
+    time::later(now.get(), wait)
 }
 
 pin_project! {
@@ -41,10 +41,15 @@ impl Timer {
     ///
     /// To wait takes a tokio runtime with its clock enabled.
     pub(crate) fn poll_until(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_at(&Now::unread(), until, cx)
+    }
+
+    /// As [`poll_until`](Self::poll_until), for a caller who may have read the clock for this poll already.
+    pub(crate) fn poll_at(self: Pin<&mut Self>, now: &Now, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut sleep = self.project().sleep;
         match sleep.as_mut().as_pin_mut() {
             Some(armed) if armed.deadline() == until => return armed.poll(cx),
-            _ if until <= time::now() => return Poll::Ready(()),
+            _ if until <= now.get() => return Poll::Ready(()),
             Some(armed) => armed.reset(until),
             None => sleep.set(Some(sleep_until(until))),
         }
@@ -112,9 +117,9 @@ mod tests {
 
     #[test]
     fn for_ever_ends_never() {
-        assert_eq!(ends(Duration::MAX), None);
-        assert_eq!(ends(FOR_EVER), None);
-        assert!(ends(Duration::from_secs(1)).is_some());
+        assert_eq!(ends(Duration::MAX, &Now::unread()), None);
+        assert_eq!(ends(FOR_EVER, &Now::unread()), None);
+        assert!(ends(Duration::from_secs(1), &Now::unread()).is_some());
     }
 
     #[test]

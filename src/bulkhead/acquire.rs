@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 
 use super::gate::{Entry, Hold, Place};
 use super::{Bulkhead, Full, FullReason, Slot};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::timer::{self, Timer};
 
 pin_project! {
@@ -48,13 +48,14 @@ impl<'b> Future for Acquire<'b> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let bulkhead: &'b Bulkhead = this.bulkhead;
+        let now = Now::unread();
         let place = match &mut *this.place {
             Some(place) => place,
             empty => match bulkhead.gate.enter(bulkhead.settings.queue) {
                 Ok(Entry::Took) => return Poll::Ready(Ok(bulkhead.slot(Hold::taken(&bulkhead.gate)))),
                 Ok(Entry::Waits { ticket, grant }) => {
                     let place = empty.insert(Place::new(&bulkhead.gate, ticket, grant));
-                    *this.until = timer::ends(bulkhead.settings.max_wait);
+                    *this.until = timer::ends(bulkhead.settings.max_wait, &now);
                     place
                 }
                 Err(reason) => return Poll::Ready(Err(bulkhead.refuse(reason))),
@@ -66,7 +67,7 @@ impl<'b> Future for Acquire<'b> {
             (Poll::Ready(None), _) => Err(FullReason::Closed),
             (Poll::Pending, None) => return Poll::Pending,
             (Poll::Pending, Some(until)) => {
-                std::task::ready!(this.timer.as_mut().poll_until(until, cx));
+                std::task::ready!(this.timer.as_mut().poll_at(&now, until, cx));
                 Err(FullReason::WaitedTooLong)
             }
         };

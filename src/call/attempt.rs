@@ -71,10 +71,11 @@ where
     E: 'r,
     S: Default,
 {
-    let since = plan.pends(&Now::unread());
+    let now = Now::unread();
+    let since = plan.pends(&now);
     let own = plan.limits().attempt.and_then(|limit| later(since, limit));
     let Some(until) = earlier(own, plan.deadline()) else { return Poll::Pending };
-    ready!(limit.poll_until(until, cx));
+    ready!(limit.poll_at(&now, until, cx));
     // At one and the same moment it is the attempt's own: it was given all that it may take.
     let by_deadline = own.is_none_or(|own| own > until);
     Poll::Ready(if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout })
@@ -91,9 +92,10 @@ where
     E: 'r,
     S: Default,
 {
-    plan.started(&Now::unread());
+    let now = Now::unread();
+    plan.started(&now);
     match plan.deadline() {
-        Some(deadline) => timer.poll_until(deadline, cx),
+        Some(deadline) => timer.poll_at(&now, deadline, cx),
         None => Poll::Pending,
     }
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::attempt::Attempt;
 use crate::sync::Lock;
-use crate::time::{self, Instant};
+use crate::time::{self, Instant, Now};
 use crate::timer::{self, Timer};
 
 /// An operation that plays a script: one step for each call, in the order in which they were written.
@@ -353,11 +353,12 @@ impl<T, E> Future for Play<T, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let now = Now::unread();
         if let Until::FirstPoll(wait) = *this.until {
-            *this.until = timer::ends(wait).map_or(Until::Never, Until::At);
+            *this.until = timer::ends(wait, &now).map_or(Until::Never, Until::At);
         }
         match *this.until {
-            Until::At(until) => ready!(this.timer.as_mut().poll_until(until, cx)),
+            Until::At(until) => ready!(this.timer.as_mut().poll_at(&now, until, cx)),
             Until::Never => return Poll::Pending,
             Until::Now | Until::FirstPoll(_) => {}
         }
