@@ -224,6 +224,7 @@ impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
 
 impl<'r, E, J> Gives for Judged<'r, E, J> {
     type Pass = Held<'r>;
+    type Hooks = ();
 }
 
 impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
@@ -284,11 +285,15 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         })
     }
 
-    fn before_retry(&mut self, failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'r, ControlFlow<()>>> {
+    fn before_retry(
+        &self,
+        (): &mut (),
+        failed: FailedAttempt<'_, E>,
+    ) -> Option<BoxFuture<'r, ControlFlow<()>>> {
         self.using.parts.before_retry.as_ref().map(|hook| hook(failed))
     }
 
-    fn gave_up(&mut self, error: &RecoveryError<E>) {
+    fn gave_up(&self, _: Option<&mut ()>, error: &RecoveryError<E>) {
         if let Some(hook) = &self.using.parts.on_give_up {
             hook(error);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use self::single::{Hooks, Single};
+use self::single::Single;
 use crate::attempt::Attempt;
 use crate::call::{
     BeforeRetry, Drive, FailedAttempt, Judge, Judging, LendingOperation, Lent, Until, When, drive_mut,
@@ -148,7 +148,7 @@ pin_project! {
 }
 
 // A setter that would undo an earlier one is only there before that: what is said once is not lost.
-impl<'p, F, Fut, T, E: 'p, C> Retry<'p, F, Fut, T, E, C>
+impl<'p, F, Fut, T, E, C> Retry<'p, F, Fut, T, E, C>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
@@ -163,7 +163,7 @@ where
     }
 }
 
-impl<'p, F, Fut, T, E: 'p, L> Retry<'p, F, Fut, T, E, Transient, L>
+impl<'p, F, Fut, T, E, L> Retry<'p, F, Fut, T, E, Transient, L>
 where
     L: TimeLimits,
     F: FnMut(Attempt) -> Fut,
@@ -186,7 +186,7 @@ where
     }
 }
 
-impl<'p, F, Fut, T, E: 'p, C, L> Retry<'p, F, Fut, T, E, C, L>
+impl<'p, F, Fut, T, E, C, L> Retry<'p, F, Fut, T, E, C, L>
 where
     L: TimeLimits,
     F: FnMut(Attempt) -> Fut,
@@ -261,7 +261,7 @@ where
             hook(failed);
             None
         });
-        self.hooks().before_retry = Some(hook);
+        self.drive.hooks().before_retry = Some(hook);
         self
     }
 
@@ -289,19 +289,14 @@ where
         H: Future<Output = ControlFlow<()>> + Send + 'p,
     {
         let hook: Box<BeforeRetry<'p, E>> = Box::new(move |failed| Some(Box::pin(hook(failed))));
-        self.hooks().before_retry = Some(hook);
+        self.drive.hooks().before_retry = Some(hook);
         self
     }
 
     /// Is told when the call ends without a value.
     pub fn on_give_up(mut self, hook: impl FnMut(&RecoveryError<E>) + Send + 'p) -> Self {
-        self.hooks().gave_up = Some(Box::new(hook));
+        self.drive.hooks().gave_up = Some(Box::new(hook));
         self
-    }
-
-    fn hooks(&mut self) -> &mut Hooks<'p, E> {
-        let hooks = &mut self.drive.policies().hooks;
-        hooks.get_or_insert_with(|| Box::new(Hooks { before_retry: None, gave_up: None })).as_mut().as_mut()
     }
 
     // So that a chain of setters comes to nothing but the settings.
@@ -310,8 +305,7 @@ where
         self,
         change: impl FnOnce(Single<'p, E, C, L>) -> Single<'p, E, D, M>,
     ) -> Retry<'p, F, Fut, T, E, D, M> {
-        let (single, op) = self.drive.into_parts();
-        Retry { drive: Drive::new(change(single), op) }
+        Retry { drive: self.drive.under(change) }
     }
 }
 

@@ -52,16 +52,28 @@ pin_project! {
     }
 }
 
-impl<P: Gives, F, Fut, T, E> Drive<'_, P, F, Fut, T, E> {
+impl<'r, P: Gives, F, Fut, T, E> Drive<'r, P, F, Fut, T, E> {
     #[inline]
     pub(crate) fn new(policies: P, op: F) -> Self {
         Self { op, stage: Stage::New, timer: Timer::idle(), plan: Plan::new(policies) }
     }
 
-    /// What it was made of; for setters that come before the first poll.
+    /// The same call under other policies, with the hooks that it has; for setters that come before the first
+    /// poll.
     #[inline(always)]
-    pub(crate) fn into_parts(self) -> (P, F) {
-        (self.plan.policies, self.op)
+    pub(crate) fn under<Q: Gives<Hooks = P::Hooks>>(
+        self,
+        change: impl FnOnce(P) -> Q,
+    ) -> Drive<'r, Q, F, Fut, T, E> {
+        let Plan { policies, past, .. } = self.plan;
+        let mut drive = Drive::new(change(policies), self.op);
+        drive.plan.past = past;
+        drive
+    }
+
+    /// The user's hooks, for setters that come before the first poll.
+    pub(crate) fn hooks(&mut self) -> &mut P::Hooks {
+        self.plan.hooks()
     }
 
     /// The policies, for setters that come before the first poll.

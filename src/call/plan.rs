@@ -33,13 +33,13 @@ pub(crate) struct Plan<'r, P: Gives, E, S = ()> {
     /// When the call first had to wait, or somebody first asked for the time.
     started: Option<Instant>,
     /// What only a call needs that has failed once. Apart, so that a call that succeeds stays small.
-    pub(super) past: Option<Box<Past<E, S>>>,
+    pub(super) past: Option<Box<Past<E, S, P::Hooks>>>,
     lifetime: PhantomData<&'r ()>,
 }
 
 /// What has gone wrong so far.
 #[derive(Debug)]
-pub(super) struct Past<E, S> {
+pub(super) struct Past<E, S, H> {
     progress: Progress,
     /// The last error of the operation.
     pub(super) error: Option<E>,
@@ -52,6 +52,7 @@ pub(super) struct Past<E, S> {
     pending_since: Option<Instant>,
     /// Held from the decision to retry until the retry has ended; dropped, it goes back to the budget.
     token: Option<Token>,
+    pub(super) hooks: H,
     /// The driver's.
     pub(super) side: S,
 }
@@ -92,6 +93,22 @@ pub(super) enum Then {
 }
 
 impl<P: Gives, E, S> Plan<'_, P, E, S> {
+    /// What has gone wrong, from now on.
+    pub(super) fn past(&mut self) -> &mut Past<E, S, P::Hooks>
+    where
+        S: Default,
+    {
+        self.past.get_or_insert_with(Box::default)
+    }
+
+    /// The user's hooks, for setters that come before the first attempt.
+    pub(super) fn hooks(&mut self) -> &mut P::Hooks
+    where
+        S: Default,
+    {
+        &mut self.past().hooks
+    }
+
     #[inline]
     pub(crate) fn new(policies: P) -> Self {
         Self {
@@ -167,13 +184,9 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         const NOW_AND_THEN: u32 = 32;
         self.attempts > 0 && self.attempts.is_multiple_of(NOW_AND_THEN)
     }
-
-    pub(super) fn past(&mut self) -> &mut Past<E, S> {
-        self.past.get_or_insert_with(Box::default)
-    }
 }
 
-impl<E, S: Default> Default for Past<E, S> {
+impl<E, S: Default, H: Default> Default for Past<E, S, H> {
     fn default() -> Self {
         Self {
             progress: Progress::default(),
@@ -184,6 +197,7 @@ impl<E, S: Default> Default for Past<E, S> {
             last_delay: Duration::ZERO,
             pending_since: None,
             token: None,
+            hooks: H::default(),
             side: S::default(),
         }
     }

@@ -30,9 +30,12 @@ pub(crate) struct Limits {
     pub(crate) until: Option<Instant>,
 }
 
-/// What an attempt is given by its policies: [`Held`](super::Held), or nothing.
+/// What a call keeps for its policies.
 pub(crate) trait Gives {
+    /// What an attempt is given: [`Held`](super::Held), or nothing.
     type Pass: Default;
+    /// The user's hooks for this one call, kept with what has gone wrong.
+    type Hooks: Default;
 }
 
 /// The policies of one call. What is not overridden does not exist for the call, and the compiler leaves it
@@ -63,8 +66,11 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn graveyard(&self) -> Option<Graveyard<'r, E>> {
         None
     }
-    fn before_retry(&mut self, _failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'r, ControlFlow<()>>> {
-        None
-    }
-    fn gave_up(&mut self, _error: &RecoveryError<E>) {}
+    fn before_retry(
+        &self,
+        hooks: &mut Self::Hooks,
+        failed: FailedAttempt<'_, E>,
+    ) -> Option<BoxFuture<'r, ControlFlow<()>>>;
+    /// A call that never waited has no hooks.
+    fn gave_up(&self, hooks: Option<&mut Self::Hooks>, error: &RecoveryError<E>);
 }

@@ -113,9 +113,8 @@ impl<'r, F, Fut, T, E> ExecuteWithRecovery<'r, F, Fut, T, E> {
     where
         J: Fn(&T) -> Option<Classification>,
     {
-        let (Judged { using, judge: inner }, op) = self.drive.into_parts();
-        let judged = Judged { using, judge: Judging { inner, judge } };
-        ExecuteWithRecovery { drive: Drive::new(judged, op) }
+        let change = |Judged { using, judge: inner }| Judged { using, judge: Judging { inner, judge } };
+        ExecuteWithRecovery { drive: self.drive.under(change) }
     }
 }
 

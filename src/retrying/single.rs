@@ -1,5 +1,6 @@
 //! What the plan is told of a call that has only a retry.
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,26 +20,25 @@ pub(crate) struct Single<'p, E, C, L: TimeLimits> {
     pub(super) limits: L::Kept,
     pub(super) classifier: C,
     pub(super) shutdown: Option<&'p Shutdown>,
-    pub(super) hooks: Option<Box<dyn AsMut<Hooks<'p, E>> + Send + 'p>>,
+    pub(super) error: PhantomData<fn() -> E>,
 }
 
-/// What few calls need. Boxed, so that the others do not carry it, and behind `dyn`, so that to drop none is
-/// one comparison.
-pub(super) struct Hooks<'p, E> {
+/// What few calls have.
+pub(crate) struct Hooks<'p, E> {
     pub(super) before_retry: Option<Box<BeforeRetry<'p, E>>>,
     pub(super) gave_up: Option<Box<GiveUp<'p, E>>>,
 }
 
-impl<'p, E> AsMut<Hooks<'p, E>> for Hooks<'p, E> {
-    fn as_mut(&mut self) -> &mut Self {
-        self
+impl<E> Default for Hooks<'_, E> {
+    fn default() -> Self {
+        Self { before_retry: None, gave_up: None }
     }
 }
 
 impl<'p, E, C> Single<'p, E, C, Untimed> {
     #[inline]
     pub(super) fn new(rules: &'p RetryRules, classifier: C) -> Self {
-        Self { rules, limits: (), classifier, shutdown: None, hooks: None }
+        Self { rules, limits: (), classifier, shutdown: None, error: PhantomData }
     }
 }
 
@@ -47,19 +47,20 @@ impl<'p, E, C> Single<'p, E, C, Untimed> {
 impl<'p, E, C, L: TimeLimits> Single<'p, E, C, L> {
     #[inline]
     pub(super) fn judged_by<D>(self, change: impl FnOnce(C) -> D) -> Single<'p, E, D, L> {
-        let Self { rules, limits, classifier, shutdown, hooks } = self;
-        Single { rules, limits, classifier: change(classifier), shutdown, hooks }
+        let Self { rules, limits, classifier, shutdown, error } = self;
+        Single { rules, limits, classifier: change(classifier), shutdown, error }
     }
 
     #[inline]
     pub(super) fn limited<M: TimeLimits>(self, limits: M::Kept) -> Single<'p, E, C, M> {
-        let Self { rules, limits: _, classifier, shutdown, hooks } = self;
-        Single { rules, limits, classifier, shutdown, hooks }
+        let Self { rules, limits: _, classifier, shutdown, error } = self;
+        Single { rules, limits, classifier, shutdown, error }
     }
 }
 
-impl<E, C, L: TimeLimits> Gives for Single<'_, E, C, L> {
+impl<'p, E, C, L: TimeLimits> Gives for Single<'p, E, C, L> {
     type Pass = ();
+    type Hooks = Hooks<'p, E>;
 }
 
 impl<'p, E: 'p, C: ErrorClassifier<E>, L: TimeLimits> Policies<'p, E> for Single<'p, E, C, L> {
@@ -89,12 +90,16 @@ impl<'p, E: 'p, C: ErrorClassifier<E>, L: TimeLimits> Policies<'p, E> for Single
         self.shutdown
     }
 
-    fn before_retry(&mut self, failed: FailedAttempt<'_, E>) -> Option<BoxFuture<'p, ControlFlow<()>>> {
-        self.hooks.as_mut()?.as_mut().as_mut().before_retry.as_mut()?(failed)
+    fn before_retry(
+        &self,
+        hooks: &mut Hooks<'p, E>,
+        failed: FailedAttempt<'_, E>,
+    ) -> Option<BoxFuture<'p, ControlFlow<()>>> {
+        hooks.before_retry.as_mut()?(failed)
     }
 
-    fn gave_up(&mut self, error: &RecoveryError<E>) {
-        if let Some(hook) = self.hooks.as_mut().and_then(|hooks| hooks.as_mut().as_mut().gave_up.as_mut()) {
+    fn gave_up(&self, hooks: Option<&mut Hooks<'p, E>>, error: &RecoveryError<E>) {
+        if let Some(hook) = hooks.and_then(|hooks| hooks.gave_up.as_mut()) {
             hook(error);
         }
     }

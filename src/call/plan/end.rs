@@ -37,14 +37,18 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     fn error(&mut self, reason: Reason) -> RecoveryError<E> {
-        let past = self.past.take().map(|past| *past).unwrap_or_default();
+        // What is there is taken, and not the box: hooks are still to be told, and a call that was only turned
+        // away has none.
+        let past = self.past.as_mut();
+        let (error, classification, timed_out) =
+            past.map(|past| (past.error.take(), past.classification, past.timed_out)).unwrap_or_default();
         let elapsed = self.started.map(|started| time::now().saturating_duration_since(started));
         RecoveryError {
             name: self.policies.name(),
             reason,
-            error: past.error,
-            classification: past.classification,
-            timed_out: past.timed_out,
+            error,
+            classification,
+            timed_out,
             attempts: self.attempts,
             elapsed: elapsed.unwrap_or_default(),
             burial: None,
@@ -74,7 +78,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// Tells everyone that the call has ended without a value.
     fn ended(&mut self, error: &RecoveryError<E>) {
         self.tell_give_up(error);
-        self.policies.gave_up(error);
+        self.policies.gave_up(self.past.as_mut().map(|past| &mut past.hooks), error);
         error.note();
     }
 
@@ -83,7 +87,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     pub(in crate::call) fn give_up_with_a_value(&mut self, reason: Reason) {
         let error = self.error(reason);
         self.tell_give_up(&error);
-        self.policies.gave_up(&error);
+        self.policies.gave_up(self.past.as_mut().map(|past| &mut past.hooks), &error);
     }
 
     #[cold]

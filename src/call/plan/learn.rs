@@ -1,6 +1,6 @@
 //! An attempt has ended: what it teaches, and what comes next.
 
-use super::{Instead, Plan, Then, Wait};
+use super::{Instead, Past, Plan, Then, Wait};
 use crate::call::attempt::{Cut, Failure};
 use crate::call::hooks::FailedAttempt;
 use crate::call::pass::Pass;
@@ -130,9 +130,10 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         self.tell_retry(delay, source, answer.category());
         let attempt = self.attempt();
         let Self { policies, past, .. } = self;
-        let error = past.as_ref().filter(|past| !past.timed_out).and_then(|past| past.error.as_ref());
+        let Past { error, timed_out, hooks, .. } = &mut **past.get_or_insert_with(Box::default);
+        let error = error.as_ref().filter(|_| !*timed_out);
         let failed = FailedAttempt { attempt, error, classification: answer, delay };
-        match policies.before_retry(failed) {
+        match policies.before_retry(hooks, failed) {
             Some(hook) => Instead::Ask(hook, wait),
             None => Instead::Wait(wait),
         }
