@@ -82,6 +82,7 @@ impl CountWindow {
     /// Empties the window and gives its memory back.
     pub(crate) fn reset(&self) {
         let mut marks = self.marks.lock();
+        // Read under the lock: a failure that came after would lose its mark, and still count as a call.
         *marks = Marks { start: self.total(), ..Marks::default() };
     }
 }
