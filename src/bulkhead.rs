@@ -4,6 +4,8 @@ mod acquire;
 mod builder;
 mod call;
 mod gate;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 #[cfg(test)]
 mod storms;
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod half_open;
 mod keyed;
 mod permit;
 mod rules;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 mod snapshot;
 
 use std::fmt;

@@ -7,6 +7,8 @@
 #[cfg_attr(recoup_loom, path = "sync/loom.rs")]
 #[cfg_attr(recoup_shuttle, path = "sync/shuttle.rs")]
 mod made_of;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+pub(crate) mod model;
 mod spread;
 
 use std::fmt;

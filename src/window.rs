@@ -2,6 +2,8 @@
 //! the window's size.
 
 mod count;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 mod time_slices;
 
 use std::fmt;

@@ -1,5 +1,8 @@
 //! How many retries a whole program may make: a share of what succeeds, and a trickle over time.
 
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;

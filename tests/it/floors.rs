@@ -101,7 +101,7 @@ fn is_test_only(root: &Path, path: &Path) -> bool {
     let mut lines = declaration.lines().map(str::trim).peekable();
     while let Some(line) = lines.next() {
         let for_tests = line == "#[cfg(test)]" || line.starts_with("#[cfg(all(test, ");
-        if for_tests && lines.peek().is_some_and(|next| *next == format!("mod {name};")) {
+        if for_tests && lines.peek().is_some_and(|next| next.ends_with(&format!("mod {name};"))) {
             return true;
         }
     }
