@@ -14,13 +14,14 @@ mod spread;
 use std::fmt;
 use std::sync::PoisonError;
 
-pub(crate) use self::made_of::atomic;
-use self::made_of::{Mutex, MutexGuard};
-pub(crate) use self::spread::Spread;
+pub(crate) use tokio::sync::watch;
 
+pub(crate) use self::made_of::atomic;
 /// Hands one value to one waiter. A value sent to a waiter that went away is dropped, so a guard sent
 /// through it gives back what it holds.
-pub(crate) use tokio::sync::{oneshot, watch};
+pub(crate) use self::made_of::oneshot;
+use self::made_of::{Mutex, MutexGuard};
+pub(crate) use self::spread::Spread;
 
 /// A mutex for a few instructions: never held across an `await` or a call of the user's code, so a panic
 /// cannot leave what it guards half changed, and poison would only spread the harm.

@@ -63,24 +63,43 @@ fn three_in_turn_share_one_slot() {
 }
 
 #[test]
-fn who_does_not_wait_gets_the_slot_or_is_refused_and_never_passes_the_line() {
+fn who_does_not_wait_never_passes_the_line() {
     let came = outcomes(|| {
         let shared = Arc::new((bulkhead(1, 1), AtomicU64::new(0)));
+        let slot = shared.0.try_acquire().unwrap();
         let others = Arc::clone(&shared);
         let waiter = thread::spawn(move || take_turn(&others.0, &others.1));
         let others = Arc::clone(&shared);
         let hasty = thread::spawn(move || {
-            others.0.try_acquire().is_ok_and(|_slot| {
-                hold(&others.1, 1);
-                true
-            })
+            let (bulkhead, inside) = &*others;
+            let slot = bulkhead.try_acquire().ok()?;
+            hold(inside, 1);
+            drop(slot);
+            Some(())
         });
+        hold(&shared.1, 1);
+        drop(slot);
         waiter.join().unwrap();
-        let took = hasty.join().unwrap();
+        let took = hasty.join().unwrap().is_some();
         assert_idle(&shared.0);
         took
     });
     assert_eq!(came, BTreeSet::from([false, true]));
+
+    let came = outcomes(|| {
+        let bulkhead = bulkhead(1, 1);
+        let slot = bulkhead.try_acquire().unwrap();
+        let mut in_line = Box::pin(bulkhead.acquire());
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(in_line.as_mut().poll(&mut nobody).is_pending());
+        let handle = bulkhead.clone();
+        let hasty = thread::spawn(move || handle.try_acquire().is_ok());
+        drop(slot);
+        let took = hasty.join().unwrap();
+        assert!(in_line.as_mut().poll(&mut nobody).is_ready(), "the slot was kept for it");
+        took
+    });
+    assert_eq!(came, BTreeSet::from([false]), "it was for who was in line");
 }
 
 #[test]
@@ -166,6 +185,19 @@ fn waiter_who_leaves_as_a_raised_limit_reaches_it_passes_the_slot_on() {
         raises.join().unwrap();
         assert!(stays.join().unwrap());
         assert_eq!((bulkhead.slots(), bulkhead.in_use(), bulkhead.queued()), (2, 0, 0));
+    });
+}
+
+#[test]
+fn raised_limit_wakes_who_waits() {
+    outcomes(|| {
+        let bulkhead = bulkhead(1, 1);
+        let _held = bulkhead.try_acquire().unwrap();
+        let waiter = bulkhead.clone();
+        let waits = thread::spawn(move || wait_for(waiter.acquire()).is_ok());
+        bulkhead.set_slots(2).unwrap();
+        assert!(waits.join().unwrap());
+        assert_eq!((bulkhead.in_use(), bulkhead.queued()), (1, 0));
     });
 }
 

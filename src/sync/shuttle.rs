@@ -1,5 +1,7 @@
 //! What recoup is made of under `--cfg recoup_shuttle`: shuttle runs a model in thousands of orders by chance.
 
+pub(crate) mod oneshot;
+
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
 
 #[cfg(test)]
