@@ -2,6 +2,8 @@
 //!
 //! Only `admit`, `settle` and `drops` know how a permit is made and ends: the models are about what is promised.
 
+#![expect(clippy::unwrap_used, reason = "a thread or a setting that fails, fails the model")]
+
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
 

@@ -8,6 +8,8 @@
 //! that it has seen come first, but it keeps only the last access to each atomic: it forgets that a thread
 //! looked if the one that writes has looked in between.
 
+#![expect(clippy::print_stdout, reason = "how many orders were run is what the command is for")]
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;

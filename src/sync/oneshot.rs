@@ -45,15 +45,6 @@ pub(crate) struct Receiver<T> {
     end: oneshot::Receiver<T>,
 }
 
-#[cfg(test)]
-mod by_hand {
-    impl<T> super::Receiver<T> {
-        pub(crate) fn try_recv(&mut self) -> Result<T, tokio::sync::oneshot::error::TryRecvError> {
-            self.end.try_recv()
-        }
-    }
-}
-
 impl<T> Future for Receiver<T> {
     type Output = Result<T, oneshot::error::RecvError>;
 
@@ -66,5 +57,14 @@ impl<T> Future for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.step.take();
+    }
+}
+
+#[cfg(test)]
+mod by_hand {
+    impl<T> super::Receiver<T> {
+        pub(crate) fn try_recv(&mut self) -> Result<T, tokio::sync::oneshot::error::TryRecvError> {
+            self.end.try_recv()
+        }
     }
 }

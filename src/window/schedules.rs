@@ -1,5 +1,7 @@
 //! What the windows promise in whatever order results come in.
 
+#![expect(clippy::unwrap_used, reason = "a thread or a setting that fails, fails the model")]
+
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
 

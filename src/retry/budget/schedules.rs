@@ -1,5 +1,7 @@
 //! What the budget promises in whatever order threads come to it.
 
+#![expect(clippy::unwrap_used, reason = "a thread or a setting that fails, fails the model")]
+
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
 
