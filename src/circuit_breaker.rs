@@ -23,7 +23,7 @@ pub use self::call::CircuitBreakerCall;
 pub use self::circuit::Control;
 use self::circuit::{Change, Circuit, Entry, Report, State};
 pub use self::control::Isolation;
-use self::counts::Counts;
+use self::counts::{Counts, Runs};
 pub use self::group::BreakerGroup;
 pub use self::half_open::HalfOpen;
 pub use self::keyed::CircuitBreakers;
@@ -33,9 +33,10 @@ pub use self::rules::{Abandoned, CircuitBreakerBuilder, Ramp};
 pub use self::snapshot::{CircuitSnapshot, CircuitState};
 use crate::classification::Outcome;
 use crate::event::{Event, Observer, Observers};
-use crate::sync::Lock;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Lock, OnceLock};
 use crate::time::{self, Instant, Now};
+use crate::window::{CountWindow, TimeWindow};
 
 /// A circuit breaker: a cheap handle, whose clones share one circuit.
 ///
@@ -74,18 +75,28 @@ pub struct CircuitBreaker {
     core: Arc<Core>,
 }
 
-/// What the clones of a breaker share.
+/// What the clones of a breaker share: what every call touches, and the rest behind a box. Of breakers by the
+/// million most are idle or well, so this is kept small.
 struct Core {
     name: Arc<str>,
-    rules: Rules,
+    rules: Arc<Rules>,
     origin: Instant,
     /// The generation of the state, and how to come in: all that a call needs to know of a circuit that is
     /// plainly closed or plainly open.
     word: AtomicU64,
+    runs: Runs,
+    calls: Option<CountWindow>,
+    /// Made when it is first needed: by a call that does not succeed, by a window of time, by hand. Until then
+    /// the circuit is as it was built: closed, in generation 0.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+/// What a circuit that is well does without.
+struct Seldom {
+    circuit: Lock<Circuit>,
     /// When an open circuit may be asked again, in nanoseconds since `origin`; [`NEVER`] is never.
     open_until: AtomicU64,
-    counts: Counts,
-    circuit: Lock<Circuit>,
+    time: Option<TimeWindow>,
     observers: Observers,
 }
 
@@ -94,14 +105,25 @@ const NEVER: u64 = u64::MAX;
 
 /// How to come in, in the two lowest bits of the word.
 mod way {
-    /// Everyone may; nobody asks further.
+    /// Everyone may; nobody asks further, and a success is counted and no more.
     pub(super) const CLOSED: u64 = 0;
     /// Nobody may before `open_until`.
     pub(super) const OPEN: u64 = 1;
     /// Ask under the lock.
     pub(super) const ASK: u64 = 2;
+    /// Everyone may, and a success is looked at: when it came, how long it took, or whether it opens.
+    pub(super) const WATCHED: u64 = 3;
     pub(super) const MASK: u64 = 3;
     pub(super) const BITS: u32 = 2;
+
+    /// How to come into a closed circuit with these rules.
+    pub(super) fn closed(rules: &super::Rules) -> u64 {
+        if rules.looks_at_successes() { WATCHED } else { CLOSED }
+    }
+
+    pub(super) fn word(generation: u64, way: u64) -> u64 {
+        generation << BITS | way
+    }
 }
 
 impl CircuitBreaker {
@@ -135,31 +157,27 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
-        self.core.observers.add(observer);
+        self.core.seldom().observers.add(observer);
     }
 
     fn from_parts(
         name: Arc<str>,
-        rules: Rules,
-        observers: Observers,
+        rules: Arc<Rules>,
         group: Option<BreakerGroup>,
         restored: Option<&CircuitSnapshot>,
     ) -> Self {
         let origin = time::now();
-        let membership = group.map(|group| group.join());
-        let circuit = Circuit::new(snapshot::start(restored, origin), restored, membership);
-        let counts = Counts::new(&rules, origin);
-        let core = Core {
-            name,
-            rules,
-            origin,
-            word: AtomicU64::new(0),
-            open_until: AtomicU64::new(0),
-            counts,
-            circuit: Lock::new(circuit),
-            observers,
-        };
-        core.publish(&core.circuit.lock());
+        let calls = rules.last_calls().map(CountWindow::new);
+        let (word, runs, seldom) =
+            (AtomicU64::new(way::word(0, way::closed(&rules))), Runs::default(), OnceLock::default());
+        let core = Core { name, rules, origin, word, runs, calls, seldom };
+        if group.is_some() || restored.is_some() {
+            let membership = group.map(|group| group.join());
+            let state = snapshot::start(restored, origin);
+            let circuit = Circuit::new(state, core.rules.dice.clone(), restored, membership);
+            let seldom = core.seldom.get_or_init(|| core.make_seldom(circuit));
+            core.publish(seldom, &seldom.circuit.lock());
+        }
         Self { core: Arc::new(core) }
     }
 }
@@ -171,35 +189,37 @@ impl Core {
         if word & way::MASK != way::CLOSED {
             return self.knock(word, now);
         }
-        let started = self.rules.times_every_call().then(|| now.get());
-        Ok(Permit::voter(self, word >> way::BITS, started))
+        Ok(Permit::voter(self, word, None))
     }
 
     /// Asks a circuit that is not plainly closed. One that is plainly open is only read.
-    #[cold]
     fn knock(&self, word: u64, now: &Now) -> Result<Permit<'_>, Open> {
-        let until = match word & way::MASK {
-            way::OPEN => self.opens_at(),
-            _ => return self.enter_slowly(now),
-        };
-        match until {
-            Some(until) if now.get() >= until => self.enter_slowly(now),
-            until => Err(self.open(until)),
+        match word & way::MASK {
+            way::WATCHED => {
+                let started = self.rules.times_every_call().then(|| now.get());
+                Ok(Permit::voter(self, word, started))
+            }
+            way::OPEN => match self.opens_at() {
+                Some(until) if now.get() >= until => self.enter_slowly(now),
+                until => Err(self.open(until)),
+            },
+            _ => self.enter_slowly(now),
         }
     }
 
     #[cold]
     fn enter_slowly(&self, now: &Now) -> Result<Permit<'_>, Open> {
         let now = now.get();
-        let mut circuit = self.circuit.lock();
+        let seldom = self.seldom();
+        let mut circuit = seldom.circuit.lock();
         let (entry, change) = circuit.enter(&self.rules, now);
         let generation = circuit.generation;
-        self.publish(&circuit);
+        self.publish(seldom, &circuit);
         drop(circuit);
         // From here on the place that a probe took is owned, so a panicking observer gives it back.
         let permit = match entry {
-            Entry::Voter => Ok(Permit::voter(self, generation, Some(now))),
-            Entry::Probe(number) => Ok(Permit::probe(self, generation, number, now)),
+            Entry::Voter => Ok(Permit::voter(self, self.closed(generation), Some(now))),
+            Entry::Probe(number) => Ok(Permit::probe(self, way::word(generation, way::ASK), number, now)),
             Entry::Passenger => Ok(Permit::passenger()),
             Entry::Turned { until } => Err(self.open(until)),
         };
@@ -208,17 +228,35 @@ impl Core {
     }
 
     /// Takes in a success without a lock, if there is nothing more to it. `false`: it must be settled.
+    ///
+    /// The word of a circuit that is plainly closed is only held by voters of this very generation: a probe's
+    /// says that it asked, and no generation is both half-open and closed.
     #[inline(always)]
-    fn settle_success(&self, generation: u64, started: Option<Instant>, now: &Now) -> bool {
-        let plain = self.word.load(Ordering::Acquire) == generation << way::BITS | way::CLOSED;
-        if !plain || self.rules.judge_successes || self.rules.is_slow(started, now) {
+    fn settle_success(&self, word: u64, started: &Option<Instant>, now: &Now) -> bool {
+        if self.word.load(Ordering::Acquire) != word {
             return false;
         }
-        self.counts.runs.end();
-        if let Some(window) = &self.counts.calls {
+        if word & way::MASK != way::CLOSED {
+            return self.settle_watched(word, started, now);
+        }
+        self.runs.end();
+        if let Some(window) = &self.calls {
             window.success();
         }
-        if let Some(window) = &self.counts.time {
+        true
+    }
+
+    /// As [`settle_success`](Self::settle_success), for a circuit that looks at its successes.
+    fn settle_watched(&self, word: u64, started: &Option<Instant>, now: &Now) -> bool {
+        let plain = word & way::MASK == way::WATCHED;
+        if !plain || self.rules.judge_successes || self.rules.is_slow(*started, now) {
+            return false;
+        }
+        self.runs.end();
+        if let Some(window) = &self.calls {
+            window.success();
+        }
+        if let Some(window) = &self.seldom().time {
             window.success(now.get());
         }
         true
@@ -226,29 +264,74 @@ impl Core {
 
     #[cold]
     fn settle(&self, report: Report, now: Instant) {
-        let mut circuit = self.circuit.lock();
-        let change = circuit.settle(report, &self.rules, &self.counts, now);
+        let seldom = self.seldom();
+        let mut circuit = seldom.circuit.lock();
+        let change = circuit.settle(report, &self.rules, &self.counts(Some(seldom)), now);
         let generation = circuit.generation;
-        self.publish(&circuit);
+        self.publish(seldom, &circuit);
         drop(circuit);
         self.tell(change, generation);
     }
 
-    /// Writes what the fast path reads. Called with the circuit locked, so the writes come in its order.
-    fn publish(&self, circuit: &Circuit) {
-        let plainly_open = circuit.isolated == 0 && circuit.control == Control::Automatic;
-        let way = match circuit.state {
-            _ if circuit.is_plainly_closed() => way::CLOSED,
-            State::Open { until } if plainly_open => {
-                self.open_until.store(until.map_or(NEVER, |at| self.nanos(at)), Ordering::Relaxed);
-                way::OPEN
+    /// What a circuit that is well does without, made now if it was not.
+    #[inline]
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(|| self.make_seldom(self.as_built()))
+    }
+
+    #[cold]
+    fn make_seldom(&self, circuit: Circuit) -> Box<Seldom> {
+        Box::new(Seldom {
+            circuit: Lock::new(circuit),
+            open_until: AtomicU64::new(0),
+            time: self.rules.last_span().map(|span| TimeWindow::new(span, self.origin)),
+            observers: Observers::default(),
+        })
+    }
+
+    /// A circuit to which nothing has happened yet.
+    fn as_built(&self) -> Circuit {
+        let state = snapshot::start(None, self.origin);
+        Circuit::new(state, self.rules.dice.clone(), None, None)
+    }
+
+    fn counts<'c>(&'c self, seldom: Option<&'c Seldom>) -> Counts<'c> {
+        let time = seldom.and_then(|seldom| seldom.time.as_ref());
+        Counts { runs: &self.runs, calls: self.calls.as_ref(), time }
+    }
+
+    /// Shows the circuit as it is, without making what it does not need.
+    fn look<T>(&self, look: impl Fn(&Circuit, &Counts<'_>) -> T) -> T {
+        if self.seldom.get().is_none() {
+            let seen = look(&self.as_built(), &self.counts(None));
+            // Only if nothing happened meanwhile that the circuit would have known of.
+            if self.seldom.get().is_none() {
+                return seen;
             }
-            _ => way::ASK,
+        }
+        let seldom = self.seldom();
+        look(&seldom.circuit.lock(), &self.counts(Some(seldom)))
+    }
+
+    /// Writes what the fast path reads. Called with the circuit locked, so the writes come in its order.
+    fn publish(&self, seldom: &Seldom, circuit: &Circuit) {
+        let plainly_open = circuit.isolated == 0 && circuit.control == Control::Automatic;
+        let word = match circuit.state {
+            _ if circuit.is_plainly_closed() => self.closed(circuit.generation),
+            State::Open { until } if plainly_open => {
+                seldom.open_until.store(until.map_or(NEVER, |at| self.nanos(at)), Ordering::Relaxed);
+                way::word(circuit.generation, way::OPEN)
+            }
+            _ => way::word(circuit.generation, way::ASK),
         };
-        let word = circuit.generation << way::BITS | way;
         if self.word.load(Ordering::Relaxed) != word {
             self.word.store(word, Ordering::Release);
         }
+    }
+
+    /// The word of a circuit that is plainly closed.
+    fn closed(&self, generation: u64) -> u64 {
+        way::word(generation, way::closed(&self.rules))
     }
 
     fn nanos(&self, at: Instant) -> u64 {
@@ -257,21 +340,21 @@ impl Core {
 
     /// The moment written by [`publish`](Self::publish).
     fn opens_at(&self) -> Option<Instant> {
-        match self.open_until.load(Ordering::Relaxed) {
+        match self.seldom().open_until.load(Ordering::Relaxed) {
             NEVER => None,
             nanos => time::later(self.origin, Duration::from_nanos(nanos)),
         }
     }
 
     fn open(&self, until: Option<Instant>) -> Open {
-        self.observers.tell(|| Event::Rejected { policy: &self.name, reason: "open" });
+        self.seldom().observers.tell(|| Event::Rejected { policy: &self.name, reason: "open" });
         Open { breaker: Arc::clone(&self.name), until }
     }
 
     fn tell(&self, change: Option<Change>, generation: u64) {
         let Some(change) = change else { return };
         let breaker = &*self.name;
-        self.observers.tell(|| match change {
+        self.seldom().observers.tell(|| match change {
             Change::Opened { trip, open_for } => Event::CircuitOpened { breaker, trip, open_for, generation },
             Change::WouldOpen { trip } => Event::CircuitWouldOpen { breaker, trip },
             Change::HeldClosed { trip } => Event::CircuitHeldClosed { breaker, trip },

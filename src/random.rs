@@ -67,6 +67,20 @@ impl Clone for Dice {
     }
 }
 
+/// Whether both draw the same from now on, as far as a seed says.
+impl PartialEq for Dice {
+    fn eq(&self, other: &Self) -> bool {
+        let drawn = |drawn: &AtomicU64| drawn.load(Ordering::Relaxed);
+        match (self, other) {
+            (Self::Fresh, Self::Fresh) => true,
+            (Self::Seeded { seed: a, drawn: m }, Self::Seeded { seed: b, drawn: n }) => {
+                a == b && drawn(m) == drawn(n)
+            }
+            _ => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

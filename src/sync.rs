@@ -16,12 +16,12 @@ use std::sync::PoisonError;
 
 pub(crate) use tokio::sync::watch;
 
-pub(crate) use self::made_of::atomic;
 /// Hands one value to one waiter. A value sent to a waiter that went away is dropped, so a guard sent
 /// through it gives back what it holds.
 pub(crate) use self::made_of::oneshot;
 use self::made_of::{Mutex, MutexGuard};
-pub(crate) use self::spread::Spread;
+pub(crate) use self::made_of::{OnceLock, atomic};
+pub(crate) use self::spread::{Others, Spread};
 
 /// A mutex for a few instructions: never held across an `await` or a call of the user's code, so a panic
 /// cannot leave what it guards half changed, and poison would only spread the harm.

@@ -10,6 +10,7 @@ use super::rules::{Ramp, Rules};
 use super::snapshot::{CircuitSnapshot, CircuitState};
 use crate::classification::Outcome;
 use crate::event::Trip;
+use crate::random::Dice;
 use crate::time::{Instant, later};
 
 /// What a breaker does with its state machine.
@@ -90,12 +91,14 @@ pub(super) struct Circuit {
     pub(super) openings: u32,
     pub(super) last_trip: Option<Trip>,
     previous_open_time: Option<Duration>,
+    dice: Dice,
     membership: Option<Membership>,
 }
 
 impl Circuit {
     pub(super) fn new(
         state: State,
+        dice: Dice,
         restored: Option<&CircuitSnapshot>,
         mut membership: Option<Membership>,
     ) -> Self {
@@ -113,6 +116,7 @@ impl Circuit {
             openings: restored.map_or(0, |snapshot| snapshot.openings),
             last_trip: restored.and_then(|snapshot| snapshot.last_trip),
             previous_open_time: None,
+            dice,
             membership,
         }
     }
@@ -161,7 +165,7 @@ impl Circuit {
                     *ramp = None;
                     return (Entry::Voter, None);
                 }
-                let turned = ramp.as_mut().and_then(|ramping| ramping.turn_away(gone, rules));
+                let turned = ramp.as_mut().and_then(|ramping| ramping.turn_away(gone, &self.dice));
                 let entry = turned.map_or(Entry::Voter, |wait| Entry::Turned { until: later(now, wait) });
                 (entry, None)
             }
@@ -184,7 +188,7 @@ impl Circuit {
         &mut self,
         report: Report,
         rules: &Rules,
-        counts: &Counts,
+        counts: &Counts<'_>,
         now: Instant,
     ) -> Option<Change> {
         if report.generation != self.generation || self.control == Control::Disabled {
@@ -217,7 +221,7 @@ impl Circuit {
         trip: Trip,
         hint: Option<Duration>,
         rules: &Rules,
-        counts: &Counts,
+        counts: &Counts<'_>,
         now: Instant,
     ) -> Option<Change> {
         if self.control == Control::ForcedClosed {
@@ -249,12 +253,12 @@ impl Circuit {
             self.previous_open_time = None;
         }
         self.openings = self.openings.saturating_add(1);
-        let own = rules.open_for.delay(self.openings, self.previous_open_time, rules.dice.draw());
+        let own = rules.open_for.delay(self.openings, self.previous_open_time, self.dice.draw());
         self.previous_open_time = Some(own);
         own.max(hint.unwrap_or_default().min(rules.max_hint))
     }
 
-    fn close(&mut self, rules: &Rules, counts: &Counts, now: Instant) -> Option<Change> {
+    fn close(&mut self, rules: &Rules, counts: &Counts<'_>, now: Instant) -> Option<Change> {
         counts.reset();
         let ramp = rules.ramp.map(|ramp| Ramping { ramp, credit: 0.0 });
         self.change_to(State::Closed { since: now, ramp });
@@ -274,7 +278,7 @@ impl Circuit {
     pub(super) fn steer(
         &mut self,
         rules: &Rules,
-        counts: &Counts,
+        counts: &Counts<'_>,
         now: Instant,
         steer: impl FnOnce(&mut Self),
     ) -> Option<Change> {
@@ -300,7 +304,7 @@ impl Circuit {
 
     /// A circuit that lets everyone in does not count as open in its group, and one that is followed again
     /// does. If the group forbids that, it is closed: `false`.
-    fn keep_place_in_group(&mut self, counts: &Counts, now: Instant) -> bool {
+    fn keep_place_in_group(&mut self, counts: &Counts<'_>, now: Instant) -> bool {
         let Some(membership) = &mut self.membership else { return true };
         match self.control {
             Control::Disabled | Control::ForcedClosed | Control::ObserveOnly => membership.closed(),
@@ -342,7 +346,7 @@ impl Circuit {
     }
 
     /// Back to a closed circuit that knows nothing, with full traffic.
-    pub(super) fn reset(&mut self, counts: &Counts, now: Instant) {
+    pub(super) fn reset(&mut self, counts: &Counts<'_>, now: Instant) {
         counts.reset();
         self.openings = 0;
         self.previous_open_time = None;
@@ -357,7 +361,7 @@ impl Circuit {
 impl Ramping {
     /// Admits the share of callers that this moment of the ramp allows, spread evenly among them. For one who
     /// is not among them: how long to wait.
-    fn turn_away(&mut self, gone: Duration, rules: &Rules) -> Option<Duration> {
+    fn turn_away(&mut self, gone: Duration, dice: &Dice) -> Option<Duration> {
         let progress = gone.as_secs_f64() / self.ramp.over.as_secs_f64();
         self.credit += self.ramp.start + (1.0 - self.ramp.start) * progress.clamp(0.0, 1.0);
         if self.credit >= 1.0 {
@@ -367,6 +371,6 @@ impl Ramping {
         // Until later in the ramp, when more are let in; not all until the same moment, or they would come
         // as the crowd that the ramp is there to prevent.
         let half = self.ramp.over.saturating_sub(gone) / 2;
-        Some(half.saturating_add(half.mul_f64(rules.dice.draw())))
+        Some(half.saturating_add(half.mul_f64(dice.draw())))
     }
 }

@@ -80,13 +80,14 @@ impl CircuitBreaker {
 }
 
 impl Core {
-    fn steer(&self, steer: impl FnOnce(&mut Circuit, &Counts, Instant)) {
+    fn steer(&self, steer: impl FnOnce(&mut Circuit, &Counts<'_>, Instant)) {
         let now = time::now();
-        let mut circuit = self.circuit.lock();
-        let change =
-            circuit.steer(&self.rules, &self.counts, now, |circuit| steer(circuit, &self.counts, now));
+        let seldom = self.seldom();
+        let counts = self.counts(Some(seldom));
+        let mut circuit = seldom.circuit.lock();
+        let change = circuit.steer(&self.rules, &counts, now, |circuit| steer(circuit, &counts, now));
         let generation = circuit.generation;
-        self.publish(&circuit);
+        self.publish(seldom, &circuit);
         drop(circuit);
         self.tell(change, generation);
     }

@@ -8,12 +8,13 @@ use crate::sync::atomic::Ordering::Relaxed;
 use crate::time::Instant;
 use crate::window::{CountWindow, Mark, Tally, TimeWindow};
 
-/// The counting that every call touches; kept apart from the circuit so that a success needs no lock.
-#[derive(Debug)]
-pub(super) struct Counts {
-    pub(super) calls: Option<CountWindow>,
-    pub(super) time: Option<TimeWindow>,
-    pub(super) runs: Runs,
+/// All that counts results, wherever the breaker keeps it: apart from the circuit, so that a success needs no
+/// lock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts<'c> {
+    pub(super) runs: &'c Runs,
+    pub(super) calls: Option<&'c CountWindow>,
+    pub(super) time: Option<&'c TimeWindow>,
 }
 
 /// How many failures, and how many abandoned calls, came one after the other until now. Both in one word, so
@@ -35,7 +36,7 @@ impl Runs {
     }
 
     /// A success ends both. Read first: while all is well the line stays shared between the cores.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&self) {
         if self.0.load(Relaxed) != 0 {
             self.0.store(0, Relaxed);
@@ -58,18 +59,7 @@ impl Runs {
     }
 }
 
-impl Counts {
-    pub(super) fn new(rules: &Rules, origin: Instant) -> Self {
-        let rated = rules.failure_rate.is_some()
-            || rules.slow.is_some()
-            || matches!(rules.abandoned, Abandoned::Rate(_));
-        Self {
-            calls: rules.window.calls.filter(|_| rated).map(CountWindow::new),
-            time: rules.window.time.filter(|_| rated).map(|span| TimeWindow::new(span, origin)),
-            runs: Runs::default(),
-        }
-    }
-
+impl Counts<'_> {
     /// Counts one result. Whether the rules are to be judged after it.
     pub(super) fn record(&self, outcome: Outcome, slow: bool, rules: &Rules, now: Instant) -> bool {
         let slow = slow && rules.slow.is_some();
@@ -94,10 +84,10 @@ impl Counts {
         if mark.failed {
             self.runs.one_failure();
         }
-        if let Some(window) = &self.calls {
+        if let Some(window) = self.calls {
             if mark == Mark::default() { window.success() } else { window.record(mark) }
         }
-        if let Some(window) = &self.time {
+        if let Some(window) = self.time {
             if mark == Mark::default() { window.success(now) } else { window.record(mark, now) }
         }
         mark != Mark::default() || rules.judge_successes
@@ -118,15 +108,15 @@ impl Counts {
     }
 
     pub(super) fn tallies(&self, now: Instant) -> [Option<Tally>; 2] {
-        [self.calls.as_ref().map(CountWindow::tally), self.time.as_ref().map(|window| window.tally(now))]
+        [self.calls.map(CountWindow::tally), self.time.map(|window| window.tally(now))]
     }
 
     pub(super) fn reset(&self) {
         self.runs.end();
-        if let Some(window) = &self.calls {
+        if let Some(window) = self.calls {
             window.reset();
         }
-        if let Some(window) = &self.time {
+        if let Some(window) = self.time {
             window.reset();
         }
     }

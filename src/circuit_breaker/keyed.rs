@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::{CircuitBreaker, CircuitBreakerBuilder};
 use crate::setting::{Check, SettingError};
 use crate::sync::Lock;
@@ -41,6 +42,8 @@ struct Table<K> {
     /// The keys, in the order in which they are looked at when one must go.
     turn: VecDeque<K>,
     overflowed: u64,
+    /// Those of the breaker that was made last. Most have the same, and then share them.
+    rules: Option<Arc<Rules>>,
 }
 
 impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
@@ -56,7 +59,7 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
         if capacity == 0 {
             return Err(Check("circuit breakers").refuse("capacity", 0, "at least 1"));
         }
-        let table = Table { breakers: HashMap::new(), turn: VecDeque::new(), overflowed: 0 };
+        let table = Table { breakers: HashMap::new(), turn: VecDeque::new(), overflowed: 0, rules: None };
         Ok(Self { build: Box::new(build), capacity, table: Lock::new(table) })
     }
 
@@ -68,7 +71,8 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
         if let Some(breaker) = self.table.lock().breakers.get(key) {
             return breaker.clone();
         }
-        let builder = (self.build)(key); // the user's code, so outside the lock
+        let mut builder = (self.build)(key); // the user's code, so outside the lock
+        self.table.lock().share(&mut builder.rules);
         let name = Arc::clone(&builder.name);
         let breaker = builder.build().unwrap_or_else(|_| CircuitBreakerBuilder::new(name).unchecked());
         let mut table = self.table.lock();
@@ -108,6 +112,16 @@ impl<K: Clone + Eq + Hash> CircuitBreakers<K> {
     pub fn all(&self) -> Vec<CircuitBreaker> {
         let table = self.table.lock();
         table.turn.iter().filter_map(|key| table.breakers.get(key)).cloned().collect()
+    }
+}
+
+impl<K> Table<K> {
+    /// Takes the rules that are shared already, if these are the same.
+    fn share(&mut self, rules: &mut Arc<Rules>) {
+        match &self.rules {
+            Some(known) if known == rules => *rules = Arc::clone(known),
+            _ => self.rules = Some(Arc::clone(rules)),
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::Core;
 use super::circuit::Report;
+use super::{Core, way};
 use crate::classification::Outcome;
 use crate::sync::atomic::Ordering;
 use crate::time::{Instant, Now};
@@ -25,9 +25,15 @@ use crate::time::{Instant, Now};
 /// ```
 #[must_use = "a permit dropped at once counts as an abandoned call"]
 pub struct Permit<'b> {
-    /// None for a passenger, whose result is nobody's business.
-    core: Option<&'b Core>,
-    generation: u64,
+    /// None for a passenger, whose result is nobody's business, and once it is told.
+    vote: Option<Vote<'b>>,
+}
+
+/// Of whom, and of what, a result speaks.
+struct Vote<'b> {
+    core: &'b Core,
+    /// The generation that admitted it, and how it came in.
+    word: u64,
     /// The number of its place, for a probe.
     probe: Option<NonZeroU32>,
     started: Option<Instant>,
@@ -36,19 +42,19 @@ pub struct Permit<'b> {
 }
 
 impl<'b> Permit<'b> {
-    #[inline]
-    pub(super) fn voter(core: &'b Core, generation: u64, started: Option<Instant>) -> Self {
-        Self { core: Some(core), generation, probe: None, started, outcome: Outcome::Ignored }
+    #[inline(always)]
+    pub(super) fn voter(core: &'b Core, word: u64, started: Option<Instant>) -> Self {
+        Self { vote: Some(Vote { core, word, probe: None, started, outcome: Outcome::Ignored }) }
     }
 
-    pub(super) fn probe(core: &'b Core, generation: u64, number: NonZeroU32, started: Instant) -> Self {
-        let started = Some(started);
-        Self { core: Some(core), generation, probe: Some(number), started, outcome: Outcome::Ignored }
+    pub(super) fn probe(core: &'b Core, word: u64, number: NonZeroU32, started: Instant) -> Self {
+        let (probe, started) = (Some(number), Some(started));
+        Self { vote: Some(Vote { core, word, probe, started, outcome: Outcome::Ignored }) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn passenger() -> Self {
-        Self { core: None, generation: 0, probe: None, started: None, outcome: Outcome::Ignored }
+        Self { vote: None }
     }
 
     /// Tells the circuit how the call ended.
@@ -67,61 +73,70 @@ impl<'b> Permit<'b> {
         self.settle_at(outcome, Some(hint), &Now::unread());
     }
 
-    #[inline]
+    #[cold]
     pub(crate) fn settle_at(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        if let Some(core) = self.core.take() {
-            self.report(core, outcome, hint, now);
+        if let Some(vote) = self.vote.take() {
+            vote.report(outcome, hint, now);
         }
     }
 
     /// As [`settle_at`](Self::settle_at) with a success: the way that is taken all the time.
     #[inline(always)]
     pub(crate) fn succeed(&mut self, now: &Now) {
-        if let Some(core) = self.core.take()
-            && !(self.probe.is_none() && core.settle_success(self.generation, self.started, now))
-        {
-            self.report(core, Outcome::Success, None, now);
+        let Some(vote) = &self.vote else { return };
+        if vote.core.settle_success(vote.word, &vote.started, now) {
+            self.vote = None;
+        } else {
+            self.settle_at(Outcome::Success, None, now);
         }
     }
 
     /// What a drop reports from now on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn assume(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
+        if let Some(vote) = &mut self.vote {
+            vote.outcome = outcome;
+        }
     }
 
     /// The call begins only now. What it has waited for since it was admitted is not the dependency's time.
     pub(crate) fn begins(&mut self, now: &Now) {
-        if let Some(started) = &mut self.started {
+        if let Some(Vote { started: Some(started), .. }) = &mut self.vote {
             *started = now.get();
         }
     }
 
     /// Whether the circuit is still in the state that admitted this permit.
     pub(crate) fn is_current(&self) -> bool {
-        self.core.is_none_or(|core| core.word.load(Ordering::Acquire) >> super::way::BITS == self.generation)
+        let generation = |word: u64| word >> way::BITS;
+        self.vote
+            .as_ref()
+            .is_none_or(|vote| generation(vote.core.word.load(Ordering::Acquire)) == generation(vote.word))
     }
 
     #[cold]
     fn dropped(&mut self) {
-        self.settle_at(self.outcome, None, &Now::unread());
+        if let Some(vote) = self.vote.take() {
+            vote.report(vote.outcome, None, &Now::unread());
+        }
     }
+}
 
-    #[cold]
-    fn report(&self, core: &Core, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        let Self { generation, probe, started, .. } = *self;
+impl Vote<'_> {
+    fn report(&self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
+        let Self { core, word, probe, started, .. } = *self;
         if probe.is_none() && outcome == Outcome::Ignored {
             return;
         }
         let slow = core.rules.is_slow(started, now);
-        core.settle(Report { generation, probe, outcome, slow, hint }, now.get());
+        core.settle(Report { generation: word >> way::BITS, probe, outcome, slow, hint }, now.get());
     }
 }
 
 impl Drop for Permit<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.core.is_some() {
+        if self.vote.is_some() {
             self.dropped();
         }
     }
@@ -130,8 +145,8 @@ impl Drop for Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("generation", &self.generation)
-            .field("probe", &self.probe)
+            .field("generation", &self.vote.as_ref().map_or(0, |vote| vote.word >> way::BITS))
+            .field("probe", &self.vote.as_ref().and_then(|vote| vote.probe))
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use super::group::BreakerGroup;
 use super::half_open::HalfOpen;
 use super::snapshot::CircuitSnapshot;
 use crate::backoff::{Backoff, Jitter};
-use crate::event::{Observer, Observers};
+use crate::event::Observer;
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
 use crate::time::{Instant, Now};
@@ -72,8 +72,8 @@ impl Ramp {
     }
 }
 
-/// The settings of a circuit, checked.
-#[derive(Clone, Debug)]
+/// The settings of a circuit, checked. All breakers of one builder and its clones share them.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rules {
     pub(super) window: Window,
     pub(super) failure_rate: Option<f64>,
@@ -87,10 +87,31 @@ pub(super) struct Rules {
     pub(super) reset_after: Duration,
     pub(super) half_open: HalfOpen,
     pub(super) ramp: Option<Ramp>,
+    /// Cloned for each circuit, which draws from its own.
     pub(super) dice: Dice,
 }
 
 impl Rules {
+    /// Whether there is a rule that needs a window.
+    fn is_rated(&self) -> bool {
+        self.failure_rate.is_some() || self.slow.is_some() || matches!(self.abandoned, Abandoned::Rate(_))
+    }
+
+    /// How many calls a window of them holds, if there is one.
+    pub(super) fn last_calls(&self) -> Option<u32> {
+        self.window.calls.filter(|_| self.is_rated())
+    }
+
+    /// How long a window of time is, if there is one.
+    pub(super) fn last_span(&self) -> Option<Duration> {
+        self.window.time.filter(|_| self.is_rated())
+    }
+
+    /// Whether a success must know the time, or may open the circuit.
+    pub(super) fn looks_at_successes(&self) -> bool {
+        self.judge_successes || self.times_every_call() || self.last_span().is_some()
+    }
+
     /// Whether a call that began so was slower than it should be.
     #[inline]
     pub(super) fn is_slow(&self, started: Option<Instant>, now: &Now) -> bool {
@@ -128,7 +149,7 @@ impl Rules {
 #[must_use = "a builder does nothing until `build`"]
 pub struct CircuitBreakerBuilder {
     pub(super) name: Arc<str>,
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) observers: Vec<Arc<dyn Observer>>,
     pub(super) group: Option<BreakerGroup>,
     pub(super) restored: Option<CircuitSnapshot>,
@@ -153,44 +174,49 @@ impl CircuitBreakerBuilder {
             ramp: Some(Ramp::new(0.2, Duration::from_secs(1))),
             dice: Dice::default(),
         };
-        Self { name, rules, observers: Vec::new(), group: None, restored: None }
+        Self { name, rules: Arc::new(rules), observers: Vec::new(), group: None, restored: None }
+    }
+
+    /// The settings, to change them: from the first change on, these are no longer another builder's.
+    fn own(&mut self) -> &mut Rules {
+        Arc::make_mut(&mut self.rules)
     }
 
     /// The calls over which rates are taken. Default: the last 100 calls.
     pub fn window(mut self, window: Window) -> Self {
-        self.rules.window = window;
+        self.own().window = window;
         self
     }
 
     /// Opens when at least this share of the window failed, above 0.0 and at most 1.0. Default: 0.5.
     pub fn failure_rate(mut self, share: f64) -> Self {
-        self.rules.failure_rate = Some(share);
+        self.own().failure_rate = Some(share);
         self
     }
 
     /// Does not look at the failure rate; another rule must be set.
     pub fn no_failure_rate(mut self) -> Self {
-        self.rules.failure_rate = None;
+        self.own().failure_rate = None;
         self
     }
 
     /// Opens when at least `share` of the window took longer than `limit`, whatever the result; an abandoned
     /// call took as long as it lived. In a half-open circuit a slow probe is a failed one. Default: off.
     pub fn slow_calls(mut self, limit: Duration, share: f64) -> Self {
-        self.rules.slow = Some((limit, share));
+        self.own().slow = Some((limit, share));
         self
     }
 
     /// Opens when so many calls in a row failed, however long that took. Default: off.
     pub fn consecutive_failures(mut self, failures: u32) -> Self {
-        self.rules.consecutive = Some(failures);
+        self.own().consecutive = Some(failures);
         self
     }
 
     /// How many calls a window must hold before its rates are judged. Default: 20, of which ten must fail:
     /// a dependency that fails one call in ten does so by chance once in 100,000 windows.
     pub fn minimum_calls(mut self, calls: u32) -> Self {
-        self.rules.minimum_calls = calls;
+        self.own().minimum_calls = calls;
         self
     }
 
@@ -198,13 +224,13 @@ impl CircuitBreakerBuilder {
     /// [`minimum_calls`](Self::minimum_calls) may open the circuit. Default: only what counts against the
     /// dependency is judged, and a success costs no more than a count.
     pub fn judge_successes(mut self) -> Self {
-        self.rules.judge_successes = true;
+        self.own().judge_successes = true;
         self
     }
 
     /// What calls that were dropped before they ended mean. Default: [`Abandoned::AllAbandoned`].
     pub fn abandoned(mut self, meaning: Abandoned) -> Self {
-        self.rules.abandoned = meaning;
+        self.own().abandoned = meaning;
         self
     }
 
@@ -213,7 +239,7 @@ impl CircuitBreakerBuilder {
     /// Default: 1 s, doubling up to 30 s, up to a fifth shorter by chance so that a fleet does not probe as
     /// one.
     pub fn open_for(mut self, time: impl Into<Backoff>) -> Self {
-        self.rules.open_for = time.into();
+        self.own().open_for = time.into();
         self
     }
 
@@ -221,39 +247,39 @@ impl CircuitBreakerBuilder {
     /// a hint up to this keeps it open at least that long; a longer hint counts as this. Zero ignores hints.
     /// Default: 5 min.
     pub fn max_hint(mut self, longest: Duration) -> Self {
-        self.rules.max_hint = longest;
+        self.own().max_hint = longest;
         self
     }
 
     /// After how long closed an opening counts as the first again. Default: 1 min.
     pub fn reset_after(mut self, closed: Duration) -> Self {
-        self.rules.reset_after = closed;
+        self.own().reset_after = closed;
         self
     }
 
     /// How the circuit finds out whether the dependency is back. Default: 3 probes,
     /// of which 2 must succeed: one unlucky probe does not cost another break.
     pub fn half_open(mut self, half_open: HalfOpen) -> Self {
-        self.rules.half_open = half_open;
+        self.own().half_open = half_open;
         self
     }
 
     /// How the closed circuit comes back to full traffic. Default: from a fifth of it within one second.
     pub fn ramp(mut self, ramp: Ramp) -> Self {
-        self.rules.ramp = Some(ramp);
+        self.own().ramp = Some(ramp);
         self
     }
 
     /// Full traffic as soon as the circuit closes.
     pub fn no_ramp(mut self) -> Self {
-        self.rules.ramp = None;
+        self.own().ramp = None;
         self
     }
 
     /// The seed of all that is left to chance: the jitter in [`open_for`](Self::open_for), and when those come
     /// back whom the ramp turns away. Breakers with the same seed draw the same. Default: fresh randomness.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.rules.dice = Dice::seeded(seed);
+        self.own().dice = Dice::seeded(seed);
         self
     }
 
@@ -290,12 +316,11 @@ impl CircuitBreakerBuilder {
 
     /// For settings that are known to work.
     pub(super) fn unchecked(self) -> CircuitBreaker {
-        let observers = Observers::default();
-        for observer in &self.observers {
-            observers.add(Arc::clone(observer));
+        let breaker = CircuitBreaker::from_parts(self.name, self.rules, self.group, self.restored.as_ref());
+        for observer in self.observers {
+            breaker.observe(observer);
         }
-        let restored = self.restored.as_ref();
-        CircuitBreaker::from_parts(self.name, self.rules, observers, self.group, restored)
+        breaker
     }
 
     pub(super) fn check(&self) -> Result<(), SettingError> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CircuitBreaker;
-use super::circuit::{Control, State};
+use super::circuit::{Circuit, Control, State};
+use super::counts::Counts;
 use crate::event::Trip;
 use crate::time::{self, Instant, later};
 use crate::window::Tally;
@@ -107,9 +108,11 @@ impl CircuitBreaker {
     #[must_use]
     pub fn snapshot(&self) -> CircuitSnapshot {
         let now = time::now();
-        let core = &self.core;
-        let circuit = core.circuit.lock();
-        let tally = core.counts.tallies(now).into_iter().flatten().next().unwrap_or_default();
+        self.core.look(|circuit, counts| self.snapshot_of(circuit, counts, now))
+    }
+
+    fn snapshot_of(&self, circuit: &Circuit, counts: &Counts<'_>, now: Instant) -> CircuitSnapshot {
+        let tally = counts.tallies(now).into_iter().flatten().next().unwrap_or_default();
         let (state, probe_in, probes) = match &circuit.state {
             State::Closed { .. } => (CircuitState::Closed, None, None),
             State::Open { until: Some(until) } if now >= *until => {
@@ -129,7 +132,7 @@ impl CircuitBreaker {
             _ => state,
         };
         CircuitSnapshot {
-            name: Arc::clone(&core.name),
+            name: Arc::clone(self.name()),
             state,
             control: circuit.control,
             isolated: circuit.isolated,
@@ -137,7 +140,7 @@ impl CircuitBreaker {
             calls: tally.calls,
             failures: tally.failed,
             slow_calls: tally.slow,
-            consecutive_failures: core.counts.runs.failures(),
+            consecutive_failures: counts.runs.failures(),
             openings: circuit.openings,
             last_trip: circuit.last_trip,
             probe_in,
@@ -149,12 +152,15 @@ impl CircuitBreaker {
     /// with nothing in it that counts against the dependency or makes its next break longer, and in nobody
     /// else's hands.
     pub(super) fn equals_a_fresh_one(&self) -> bool {
-        let snapshot = self.snapshot();
+        let now = time::now();
         Arc::strong_count(&self.core) == 1
-            && snapshot.control == Control::Automatic
-            && (snapshot.failures, snapshot.slow_calls, snapshot.consecutive_failures) == (0, 0, 0)
-            && self.core.counts.runs.abandoned() == 0
-            && self.core.circuit.lock().has_recovered(&self.core.rules, time::now())
+            && self.core.look(|circuit, counts| {
+                let snapshot = self.snapshot_of(circuit, counts, now);
+                snapshot.control == Control::Automatic
+                    && (snapshot.failures, snapshot.slow_calls, snapshot.consecutive_failures) == (0, 0, 0)
+                    && counts.runs.abandoned() == 0
+                    && circuit.has_recovered(&self.core.rules, now)
+            })
     }
 }
 

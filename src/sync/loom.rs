@@ -4,6 +4,33 @@ pub(crate) mod oneshot;
 
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 
+/// The standard library's, with an order that loom sees: who finds a thing made comes after its making.
+#[derive(Debug, Default)]
+pub(crate) struct OnceLock<T> {
+    made: atomic::AtomicBool,
+    making: Mutex<()>,
+    value: std::sync::OnceLock<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.made.load(atomic::Ordering::Acquire) { self.value.get() } else { None }
+    }
+
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let _turn = self.making.lock();
+        let value = self.value.get_or_init(make);
+        self.made.store(true, atomic::Ordering::Release);
+        value
+    }
+}
+
+impl<T> From<T> for OnceLock<T> {
+    fn from(value: T) -> Self {
+        Self { made: atomic::AtomicBool::new(true), making: Mutex::new(()), value: value.into() }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod checker {
     pub(crate) use loom::thread;

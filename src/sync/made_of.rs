@@ -1,6 +1,6 @@
 //! What a released recoup is made of: the standard library's own, and tokio's channel.
 
-pub(crate) use std::sync::{MutexGuard, atomic};
+pub(crate) use std::sync::{MutexGuard, OnceLock, atomic};
 
 pub(crate) use tokio::sync::oneshot;
 

@@ -3,6 +3,8 @@
 pub(crate) mod oneshot;
 
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
+// Nothing is made in it but what is empty, and that takes no turn: no thread waits for another.
+pub(crate) use std::sync::OnceLock;
 
 #[cfg(test)]
 pub(crate) mod checker {

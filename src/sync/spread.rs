@@ -1,9 +1,10 @@
 //! What every call writes to, spread over the threads once they get into each other's way.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 // Not a checker's: who belongs to which group is no part of any model.
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::OnceLock;
 
 /// Over how many lines a thing is spread: as many cores write to it at full speed.
 const LINES: usize = 32;
@@ -16,8 +17,12 @@ const LINES: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Spread<T> {
     first: T,
-    others: OnceLock<Box<[Line<T>]>>,
+    others: Others<T>,
 }
+
+/// The parts but for the first, for those who keep that elsewhere. None, and one word, until they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Others<T>(OnceLock<Box<[Line<T>; LINES]>>);
 
 /// Two lines of 64 bytes, which some processors fetch together.
 #[derive(Debug, Default)]
@@ -28,16 +33,12 @@ impl<T> Spread<T> {
     /// The part that this thread writes to.
     #[inline]
     pub(crate) fn mine(&self) -> &T {
-        match self.others.get() {
-            None => &self.first,
-            Some(others) => &others[stripe() % LINES].0,
-        }
+        self.others.mine().unwrap_or(&self.first)
     }
 
     /// All parts, in an order that does not change.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &T> {
-        let others = self.others.get().map_or(&[][..], |others| others);
-        std::iter::once(&self.first).chain(others.iter().map(|line| &line.0))
+        std::iter::once(&self.first).chain(self.others.parts())
     }
 }
 
@@ -45,8 +46,28 @@ impl<T: Default> Spread<T> {
     /// Two threads have met: from now on each writes to its own part.
     #[cold]
     pub(crate) fn spread(&self) -> &T {
-        self.others.get_or_init(|| (0..LINES).map(|_| Line::default()).collect());
-        self.mine()
+        self.others.spread()
+    }
+}
+
+impl<T> Others<T> {
+    /// The part that this thread writes to, if it is not the first.
+    #[inline]
+    pub(crate) fn mine(&self) -> Option<&T> {
+        self.0.get().map(|others| &others[stripe() % LINES].0)
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &T> {
+        self.0.get().into_iter().flat_map(|others| others.iter().map(|line| &line.0))
+    }
+}
+
+impl<T: Default> Others<T> {
+    /// Two threads have met: from now on each writes to its own part.
+    #[cold]
+    pub(crate) fn spread(&self) -> &T {
+        let others = self.0.get_or_init(|| Box::new(std::array::from_fn(|_| Line::default())));
+        &others[stripe() % LINES].0
     }
 }
 

@@ -1,10 +1,11 @@
 //! The last n calls.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 use super::{Mark, Tally};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Lock, Spread};
+use crate::sync::{Lock, OnceLock, Others};
 
 /// Counts the last `size` calls without remembering them.
 ///
@@ -16,12 +17,23 @@ use crate::sync::{Lock, Spread};
 /// The count may be spread over several words, which are read one after the other while others count on. Each
 /// of them only grows, and by ones, so there was a moment at which the total was what was read. Successes are
 /// all alike, so it does not matter which of those that were counted meanwhile came before that moment.
+///
+/// Of a million windows most see one thread at a time and nothing but successes, so all else that a window needs
+/// is made when it does.
 #[derive(Debug)]
 pub(crate) struct CountWindow {
-    size: u64,
-    /// Calls ever recorded.
-    total: Spread<AtomicU64>,
+    size: NonZeroU32,
+    /// Calls ever recorded, but for those in [`More::others`].
+    total: AtomicU64,
+    more: OnceLock<Box<More>>,
+}
+
+/// What a window needs once calls fail, or once threads meet in it.
+#[derive(Debug, Default)]
+struct More {
     marks: Lock<Marks>,
+    /// The other parts of the count.
+    others: Others<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -34,32 +46,55 @@ struct Marks {
 }
 
 impl CountWindow {
+    /// The last `size` calls, at least one.
     pub(crate) fn new(size: u32) -> Self {
-        Self { size: size.into(), total: Spread::default(), marks: Lock::default() }
+        let size = NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN);
+        Self { size, total: AtomicU64::new(0), more: OnceLock::default() }
     }
 
     /// A plain success.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn success(&self) {
-        let total = self.total.mine();
+        let total = self.mine();
         let seen = total.load(Ordering::Relaxed);
         if total.compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            self.total.spread().fetch_add(1, Ordering::Relaxed);
+            self.success_among_others();
         }
+    }
+
+    #[cold]
+    fn success_among_others(&self) {
+        self.more().others.spread().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The part of the count that this thread writes to.
+    #[inline(always)]
+    fn mine(&self) -> &AtomicU64 {
+        self.more.get().and_then(|more| more.others.mine()).unwrap_or(&self.total)
+    }
+
+    fn more(&self) -> &More {
+        self.more.get_or_init(Box::default)
+    }
+
+    fn size(&self) -> u64 {
+        self.size.get().into()
     }
 
     /// How many calls were ever recorded.
     fn total(&self) -> u64 {
-        self.total.parts().map(|part| part.load(Ordering::Relaxed)).sum()
+        // Acquired, and released by each failure: `tally` relies on it.
+        let others = self.more.get().into_iter().flat_map(|more| more.others.parts());
+        std::iter::once(&self.total).chain(others).map(|part| part.load(Ordering::Acquire)).sum()
     }
 
     /// A call that was not a plain success.
     pub(crate) fn record(&self, mark: Mark) {
-        let mut marks = self.marks.lock();
+        let mut marks = self.more().marks.lock();
         // Numbered under the lock, so that the numbers in each queue rise.
-        self.total.mine().fetch_add(1, Ordering::Relaxed);
+        self.mine().fetch_add(1, Ordering::Release);
         let number = self.total();
-        marks.slide(number, self.size);
+        marks.slide(number, self.size());
         for (set, queue) in marks.queues(mark) {
             if set {
                 queue.push_back(number);
@@ -68,11 +103,16 @@ impl CountWindow {
     }
 
     pub(crate) fn tally(&self) -> Tally {
-        let mut marks = self.marks.lock();
+        let plain = self.total();
+        let Some(more) = self.more.get() else {
+            // Whoever sees the count of a failure sees what was made for it, so there was none of them.
+            return Tally { calls: plain.min(self.size()), ..Tally::default() };
+        };
+        let mut marks = more.marks.lock();
         let total = self.total();
-        marks.slide(total, self.size);
+        marks.slide(total, self.size());
         Tally {
-            calls: (total - marks.start).min(self.size),
+            calls: (total - marks.start).min(self.size()),
             failed: marks.failed.len() as u64,
             slow: marks.slow.len() as u64,
             abandoned: marks.abandoned.len() as u64,
@@ -81,7 +121,7 @@ impl CountWindow {
 
     /// Empties the window and gives its memory back.
     pub(crate) fn reset(&self) {
-        let mut marks = self.marks.lock();
+        let mut marks = self.more().marks.lock();
         // Read under the lock: a failure that came after would lose its mark, and still count as a call.
         *marks = Marks { start: self.total(), ..Marks::default() };
     }
