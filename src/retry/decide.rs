@@ -112,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn last_word_about_a_category_counts_and_leaves_the_others_as_they_were() {
+        let fixed = |wait: u32| RetryPolicy::fixed(wait * MS).jitter(Jitter::None);
+        let policy = fixed(1)
+            .for_category(Category::RateLimited, fixed(2))
+            .for_category(Category::Timeout, fixed(3))
+            .for_category(Category::Timeout, fixed(4))
+            .build()
+            .unwrap();
+        let answers = [Category::Network, Category::RateLimited, Category::Timeout].map(Classification::of);
+        assert_eq!(waits(&policy, &answers), [Ok(MS), Ok(2 * MS), Ok(4 * MS)]);
+    }
+
+    #[test]
     fn hint_wins_over_the_backoff_up_to_its_own_cap() {
         let policy = RetryPolicy::fixed(10 * MS).max_attempts(9).max_hint(30_000 * MS);
         let strict = policy.clone().build().unwrap();
