@@ -119,6 +119,14 @@ fn end_moves_further_only_and_no_further_than_the_cap() {
 }
 
 #[test]
+fn server_that_asks_for_a_day_gets_five_minutes_unless_told_otherwise() {
+    let start = time::now();
+    let cooldown = Cooldown::builder().build().unwrap();
+    cooldown.learn(Duration::from_secs(24 * 3600), start);
+    assert_eq!(cooldown.until(), Some(start + 300 * SECOND));
+}
+
+#[test]
 fn fail_fast_refuses_first_attempts_and_lets_retries_wait() {
     let cooldown = Cooldown::builder().first_attempts(FirstAttempts::FailFast).build().unwrap();
     let start = time::now();
