@@ -199,10 +199,35 @@ fn pace_is_let_go_a_second_after_the_last_who_waited() {
     assert!(turn.leave(&at(left)).is_none());
     assert!(cooldown.until().is_some());
     let over = left + WINDOW / 10 + SECOND;
+    assert!(cooldown.ask(true, &at(over)).unwrap().is_none());
+    assert_eq!(cooldown.until(), None, "the first who comes ends it");
     for _ in 0..1_000 {
         assert!(cooldown.ask(true, &at(over)).unwrap().is_none());
     }
-    assert_eq!(cooldown.until(), None);
+}
+
+#[test]
+fn pace_is_not_let_go_while_somebody_waits_for_a_turn() {
+    let cooldown = cooldown(10);
+    let start = time::now();
+    cooldown.learn(SECOND, start);
+    let end = start + SECOND;
+    let crowd: Vec<_> = (0..500).filter_map(|_| cooldown.ask(false, &at(end)).unwrap()).collect();
+    let last = crowd.last().unwrap().at();
+    let later = end + 2 * SECOND;
+    assert!(last > later, "they are not all through by then");
+    assert!(cooldown.ask(false, &at(later)).unwrap().unwrap().at() > last, "nobody passes them");
+}
+
+#[test]
+fn crowd_that_comes_at_the_end_has_not_waited_and_quickens_after_a_second() {
+    let cooldown = cooldown(10);
+    let start = time::now();
+    cooldown.learn(SECOND, start);
+    let end = start + SECOND;
+    let crowd: Vec<_> = (0..=120).filter_map(|_| cooldown.ask(false, &at(end)).unwrap()).collect();
+    assert_eq!(crowd[99].at(), end + SECOND);
+    assert_eq!(crowd[119].at(), end + SECOND + 20 * WINDOW / 20);
 }
 
 #[test]
