@@ -41,8 +41,17 @@ fn cap_and_queue_bound_are_exact() {
     let mut late = task::spawn(bulkhead.acquire());
     assert_eq!(reason(assert_ready!(late.poll())), FullReason::QueueFull);
     assert_eq!((bulkhead.slots(), bulkhead.in_use(), bulkhead.queued()), (3, 3, 2));
+    assert_eq!(bulkhead.queue(), 2);
     drop((slots, waiting));
     assert!(idle(&bulkhead));
+}
+
+#[test]
+fn refusal_says_who_refused_and_why() {
+    let says = |reason| Full { bulkhead: "db".into(), reason }.to_string();
+    assert_eq!(says(FullReason::QueueFull), "bulkhead `db` is full");
+    assert_eq!(says(FullReason::WaitedTooLong), "bulkhead `db` had no slot in time");
+    assert_eq!(says(FullReason::Closed), "bulkhead `db` is closed");
 }
 
 #[test]
@@ -186,6 +195,7 @@ fn close_wakes_all_and_refuses_from_then_on() {
     let slot = bulkhead.try_acquire().unwrap();
     let mut waiting: Vec<_> = (0..2).map(|_| task::spawn(bulkhead.acquire())).collect();
     assert_all_pending(&mut waiting);
+    assert!(!bulkhead.is_closed());
     bulkhead.close();
     assert!(bulkhead.is_closed());
     for waiter in &mut waiting {

@@ -211,6 +211,18 @@ async fn need_r4_the_callers_own_deadline_shortens_and_never_lengthens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn need_r4_an_operation_is_told_the_moment_that_it_may_pass_on() {
+    let recovery = Recovery::<&str>::builder("db").build().unwrap();
+    let until = Instant::now() + SECOND;
+    let call = CallContext::new("read").deadline(until);
+    let told =
+        execute_with_recovery(recovery.with_context(&call), |attempt| async move { Ok(attempt.deadline()) });
+    assert_eq!(told.await.unwrap(), Some(until));
+    let told = execute_with_recovery(&recovery, |attempt| async move { Ok(attempt.deadline()) });
+    assert_eq!(told.await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn need_r4_a_first_attempt_that_must_wait_for_others_cooldown_has_a_deadline_too() {
     let cooldown = Cooldown::builder().build().unwrap();
     let recovery = |deadline| {
