@@ -304,3 +304,31 @@ impl fmt::Debug for Observers {
         write!(f, "Observers({})", self.list.lock().len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counts(AtomicU32);
+
+    impl Observer for Counts {
+        fn on_event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn event_is_made_only_if_somebody_watches_and_told_once_to_each() {
+        let observers = Observers::default();
+        observers.tell(|| unreachable!("nobody watches"));
+        let (one, other) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+        observers.add(one.clone());
+        observers.add(other.clone());
+        observers.add(one.clone());
+        observers.tell(|| Event::NestedRetry { outer: "job", inner: "http" });
+        assert_eq!([one, other].map(|counts| counts.0.load(Ordering::Relaxed)), [1, 1]);
+    }
+}

@@ -91,4 +91,14 @@ mod tests {
         assert_eq!(chain(&CallError::<Outer, fmt::Error>::Rejected(outer())), alone);
         assert_eq!(chain(&CallError::<fmt::Error, Outer>::Operation(outer())), alone);
     }
+
+    #[test]
+    fn either_a_refusal_or_an_error_is_in_it() {
+        let refused = CallError::<u8, &str>::Rejected(1);
+        assert_eq!((refused.rejected(), refused.operation()), (Some(&1), None));
+        assert_eq!(refused.into_operation(), None);
+        let failed = CallError::<u8, &str>::Operation("down");
+        assert_eq!((failed.rejected(), failed.operation()), (None, Some(&"down")));
+        assert_eq!(failed.into_operation(), Some("down"));
+    }
 }

@@ -155,3 +155,53 @@ impl fmt::Display for SettleError {
 }
 
 impl Error for SettleError {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What the errors say, the one about storage last.
+    fn all() -> [Vec<String>; 3] {
+        let storage = || "disk on fire".to_owned();
+        let push = [
+            PushErrorKind::Full,
+            PushErrorKind::TooLarge,
+            PushErrorKind::Closed,
+            PushErrorKind::TimedOut,
+            PushErrorKind::Storage(storage()),
+        ];
+        let queue = [QueueError::ZeroLease, QueueError::Closed, QueueError::Storage(storage())];
+        let settle = [
+            SettleError::Fenced,
+            SettleError::Gone,
+            SettleError::ZeroLease,
+            SettleError::Closed,
+            SettleError::Storage(storage()),
+        ];
+        [
+            push.iter().map(ToString::to_string).collect(),
+            queue.iter().map(ToString::to_string).collect(),
+            settle.iter().map(ToString::to_string).collect(),
+        ]
+    }
+
+    #[test]
+    fn each_error_says_what_failed_in_words_of_its_own() {
+        for texts in all() {
+            for text in &texts {
+                assert!(text.starts_with(char::is_lowercase) && !text.ends_with('.'), "{text}");
+                assert!(text.contains("dead letter") || text.contains("lease"), "{text}");
+            }
+            assert!(texts.last().is_some_and(|text| text.ends_with(": disk on fire")), "{texts:?}");
+            assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), texts.len(), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn refused_letter_says_why_it_was_refused() {
+        let error = PushError::new(DeadLetter::new("charge"), PushErrorKind::TooLarge);
+        assert_eq!(error.to_string(), PushErrorKind::TooLarge.to_string());
+    }
+}

@@ -88,4 +88,9 @@ mod tests {
         let names: BTreeSet<_> = DeadReason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), DeadReason::ALL.len());
     }
+
+    #[test]
+    fn reason_is_shown_by_its_name_in_columns_too() {
+        assert_eq!(format!("[{:<9}]", DeadReason::Budget), "[budget   ]");
+    }
 }

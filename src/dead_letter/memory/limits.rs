@@ -122,7 +122,9 @@ async fn d12_letter_too_large_for_ever_is_told_apart() {
     assert_eq!((*error.letter, error.kind), (letter, PushErrorKind::TooLarge));
     let headers = of_size(10).header("name", "x".repeat(40));
     assert_eq!(queue.push(headers).await.unwrap_err().kind, PushErrorKind::TooLarge);
-    queue.push(of_size(10)).await.unwrap();
+    let just_fits = of_size(10).header("name", "x".repeat(36));
+    assert_eq!(just_fits.size(), 50);
+    queue.push(just_fits).await.unwrap();
     let default = MemoryQueue::default();
     default.push(of_size(1 << 20)).await.unwrap();
     assert_eq!(default.push(of_size((1 << 20) + 1)).await.unwrap_err().kind, PushErrorKind::TooLarge);
