@@ -76,6 +76,29 @@ async fn following_a_circuit_that_would_be_open_is_an_opening() {
     assert!(!lets_in(&breaker));
 }
 
+/// Whatever the machine below has tripped on meanwhile: who opens it by hand is what opened it, and has named no
+/// end.
+#[tokio::test(start_paused = true)]
+async fn opening_by_hand_is_told_as_that_and_without_an_end() {
+    let (observer, seen) = watch();
+    let breaker = touchy().observer(observer).build().unwrap();
+    for by_isolation in [false, true] {
+        breaker.observe_only();
+        report(&breaker, Outcome::Failure);
+        assert_eq!(kinds(&seen), ["would open"]);
+        let isolation = by_isolation.then(|| breaker.isolate());
+        if isolation.is_none() {
+            breaker.force_open();
+        }
+        let opened: Vec<Seen> = seen.try_iter().collect();
+        let generation = breaker.snapshot().generation;
+        assert_eq!(opened, [Seen::Opened { trip: Trip::Manual, open_for: Duration::MAX, generation }]);
+        drop(isolation);
+        breaker.reset();
+        assert_eq!(kinds(&seen), ["closed"]);
+    }
+}
+
 /// A circuit that only observes turns nobody away, so nobody is told that it let probes through or closed.
 #[tokio::test(start_paused = true)]
 async fn observing_circuit_tells_only_what_it_would_do() {
@@ -179,6 +202,18 @@ async fn observing_member_takes_nobodys_place_in_the_group() {
     // Followed again, it would be one too many: it is closed instead.
     observing.automatic();
     assert_eq!((observing.state(), group.open()), (CircuitState::Closed, 1));
+}
+
+/// A member that is followed again takes its place in the group again, if there is room.
+#[tokio::test(start_paused = true)]
+async fn open_member_that_is_followed_again_stays_open_if_the_group_has_room() {
+    let group = BreakerGroup::new(0.5).unwrap();
+    let (member, _other) = (touchy().group(&group).build().unwrap(), touchy().group(&group).build().unwrap());
+    report(&member, Outcome::Failure);
+    member.disable();
+    assert_eq!(group.open(), 0);
+    member.automatic();
+    assert_eq!((member.state(), group.open()), (CircuitState::Open, 1));
 }
 
 /// Places in the group come back however a circuit stops being open.

@@ -276,6 +276,21 @@ async fn b7_slow_calls_open_the_circuit() {
     assert_eq!((breaker.state(), breaker.snapshot().slow_calls), (CircuitState::Closed, 0));
 }
 
+/// Where slow calls count as bad, a probe that answers in time still shows that the dependency is back.
+#[tokio::test(start_paused = true)]
+async fn b7_probes_are_judged_each_by_its_own_time() {
+    for (took, ends) in [(SECOND, CircuitState::Closed), (SECOND * 2, CircuitState::Open)] {
+        let settings = breaker().consecutive_failures(1).slow_calls(SECOND, 0.5);
+        let breaker = settings.half_open(HalfOpen::probes(1)).open_for(SECOND).build().unwrap();
+        breaker.admit().unwrap().settle(Outcome::Failure);
+        tokio::time::advance(SECOND).await;
+        let probe = breaker.admit().unwrap();
+        tokio::time::advance(took).await;
+        probe.settle(Outcome::Success);
+        assert_eq!(breaker.state(), ends, "{took:?}");
+    }
+}
+
 /// One unlucky probe does not cost another break, and one lucky one does not end it.
 #[tokio::test(start_paused = true)]
 async fn b8_half_open_is_decided_by_a_share() {
