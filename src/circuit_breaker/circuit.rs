@@ -203,8 +203,7 @@ impl Circuit {
 
             // ## HalfOpen => Closed | Open, when the probes have decided.
             State::HalfOpen(probing) => {
-                let failed_by_time = report.slow && rules.slow.is_some();
-                match probing.settle(report.probe, report.outcome, failed_by_time, rules)? {
+                match probing.settle(report.probe, report.outcome, report.slow, rules)? {
                     Ok(()) => self.close(rules, counts, now),
                     Err(trip) => self.trip(trip, report.hint, rules, counts, now),
                 }
