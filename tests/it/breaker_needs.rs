@@ -294,8 +294,7 @@ async fn b7_probes_are_judged_each_by_its_own_time() {
 /// One unlucky probe does not cost another break, and one lucky one does not end it.
 #[tokio::test(start_paused = true)]
 async fn b8_half_open_is_decided_by_a_share() {
-    async fn probe(outcomes: &str) -> (CircuitState, usize) {
-        let half_open = HalfOpen::probes(10).failure_rate(0.2);
+    async fn probe(half_open: HalfOpen, outcomes: &str) -> (CircuitState, usize) {
         let breaker = breaker().consecutive_failures(1).half_open(half_open).build().unwrap();
         report(&breaker, Outcome::Failure);
         tokio::time::advance(5 * SECOND).await;
@@ -309,8 +308,23 @@ async fn b8_half_open_is_decided_by_a_share() {
         }
         (breaker.state(), decided)
     }
-    assert_eq!(probe("FSSSSSSSSS").await, (CircuitState::Closed, 9));
-    assert_eq!(probe("FFFSSSSSSS").await, (CircuitState::Open, 3));
-    assert_eq!(probe("SSSSSSSFFF").await, (CircuitState::Open, 10));
-    assert_eq!(probe("SSSSSSSSFF").await, (CircuitState::Closed, 8), "no more than two can fail");
+    let ten = HalfOpen::probes(10).failure_rate(0.2);
+    assert_eq!(probe(ten, "FSSSSSSSSS").await, (CircuitState::Closed, 9));
+    assert_eq!(probe(ten, "FFFSSSSSSS").await, (CircuitState::Open, 3));
+    assert_eq!(probe(ten, "SSSSSSSFFF").await, (CircuitState::Open, 10));
+    assert_eq!(probe(ten, "SSSSSSSSFF").await, (CircuitState::Closed, 8), "no more than two can fail");
+    // Of the three of the default, two decide.
+    for (outcomes, ends) in [
+        ("FSS", (CircuitState::Closed, 3)),
+        ("SFS", (CircuitState::Closed, 3)),
+        ("SSF", (CircuitState::Closed, 2)),
+        ("FSF", (CircuitState::Open, 3)),
+        ("FFS", (CircuitState::Open, 2)),
+    ] {
+        assert_eq!(probe(HalfOpen::default(), outcomes).await, ends, "{outcomes}");
+    }
+    // A number and a share together: both must hold.
+    let both = HalfOpen::probes(4).successes(2).failure_rate(0.25);
+    assert_eq!(probe(both, "FSSS").await, (CircuitState::Closed, 3));
+    assert_eq!(probe(both, "FFSS").await, (CircuitState::Open, 2));
 }
