@@ -117,9 +117,13 @@ mod tests {
 
     #[test]
     fn for_ever_ends_never() {
-        assert_eq!(ends(Duration::MAX, &Now::unread()), None);
-        assert_eq!(ends(FOR_EVER, &Now::unread()), None);
-        assert!(ends(Duration::from_secs(1), &Now::unread()).is_some());
+        let ends = |wait| ends(wait, &Now::unread());
+        assert_eq!(ends(Duration::MAX), None);
+        assert_eq!(ends(FOR_EVER), None);
+        assert!(ends(Duration::from_secs(1)).is_some());
+        let year = Duration::from_secs(31_536_000);
+        assert_eq!(ends(30 * year), None);
+        assert!(ends(29 * year).is_some(), "a long life is not for ever");
     }
 
     #[test]
