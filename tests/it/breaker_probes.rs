@@ -158,6 +158,14 @@ async fn s7_place_of_a_cancelled_probe_is_free_at_once() {
     }
 }
 
+/// Where a dropped call counts as a failure, a dropped probe does, and opens the circuit again.
+#[tokio::test(start_paused = true)]
+async fn s7_dropped_probe_has_failed_where_abandoned_calls_are_failures() {
+    let breaker = at_half_open(breaker(1).abandoned(Abandoned::AsFailure)).await;
+    drop(breaker.admit().unwrap());
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
 /// One probe that hung kept a half-open circuit shut for as long as it hung, elsewhere.
 #[tokio::test(start_paused = true)]
 async fn x1_hung_probe_loses_its_place_when_its_lease_ends() {
