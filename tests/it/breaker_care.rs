@@ -288,6 +288,38 @@ async fn b14_breakers_by_key_take_bounded_memory() {
     assert_eq!((failing.get(&1).snapshot().failures, failing.overflowed()), (1, 0));
 }
 
+/// Whatever a breaker knows or somebody does with it: it is not forgotten while that would make a difference.
+#[tokio::test(start_paused = true)]
+async fn b14_breaker_that_is_not_as_new_is_not_forgotten() {
+    let made_different: [fn(&CircuitBreaker) -> Option<CircuitBreaker>; 5] = [
+        |held| Some(held.clone()),
+        |failed| {
+            report(failed, Outcome::Failure);
+            None
+        },
+        |abandoned| {
+            drop(abandoned.admit().unwrap());
+            None
+        },
+        |forced_open| {
+            forced_open.force_open();
+            None
+        },
+        |disabled| {
+            disabled.disable();
+            None
+        },
+    ];
+    for (nth, make_different) in made_different.into_iter().enumerate() {
+        let hosts = CircuitBreakers::new(1, |key: &u32| CircuitBreaker::builder(key.to_string())).unwrap();
+        assert!(hosts.is_empty());
+        let _held = make_different(&hosts.get(&1));
+        hosts.get(&2);
+        assert_eq!((hosts.len(), hosts.is_empty(), hosts.overflowed()), (1, false, 1), "way {nth}");
+        assert_eq!(&**hosts.all()[0].name(), "1", "way {nth}");
+    }
+}
+
 /// At a table full of open circuits, a new key's calls are let through by a breaker nobody remembers.
 #[tokio::test(start_paused = true)]
 async fn b14_full_table_lets_new_keys_through() {

@@ -236,6 +236,18 @@ async fn b6_d_rate_equals_a_recount() {
     }
 }
 
+/// Who looks at a circuit sees how far it is from opening.
+#[tokio::test(start_paused = true)]
+async fn b6_snapshot_tells_the_share_of_the_window_that_failed() {
+    let breaker = breaker().build().unwrap();
+    let share = || breaker.snapshot().failure_rate();
+    assert!(share().abs() < f64::EPSILON, "of nothing, nothing failed");
+    for outcome in [Outcome::Failure, Outcome::Success, Outcome::Success, Outcome::Success] {
+        report(&breaker, outcome);
+    }
+    assert!((share() - 0.25).abs() < f64::EPSILON, "{}", share());
+}
+
 /// A dependency that answers after half a minute is as bad as one that fails.
 #[tokio::test(start_paused = true)]
 async fn b7_slow_calls_open_the_circuit() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use recoup::{
-    Abandoned, CircuitBreaker, CircuitBreakerBuilder, CircuitState, HalfOpen, Outcome, Permit, Window,
+    Abandoned, CircuitBreaker, CircuitBreakerBuilder, CircuitState, HalfOpen, Outcome, Permit, Trip, Window,
 };
 
 use crate::breaker_watch::report;
@@ -156,6 +156,24 @@ async fn s7_place_of_a_cancelled_probe_is_free_at_once() {
         report(&breaker, Outcome::Success);
         assert_eq!(breaker.state(), CircuitState::Closed, "{meaning:?}");
     }
+}
+
+/// A dependency that answers no probe hangs, however quickly its callers give up. Where dropped calls mean
+/// nothing, neither do dropped probes.
+#[tokio::test(start_paused = true)]
+async fn s7_as_many_dropped_probes_as_open_a_closed_circuit_open_it_again() {
+    let breaker_of = |meaning| breaker(1).minimum_calls(5).abandoned(meaning);
+    let hangs = at_half_open(breaker_of(Abandoned::AllAbandoned)).await;
+    for _ in 0..5 {
+        assert_eq!(hangs.state(), CircuitState::HalfOpen);
+        drop(hangs.admit().unwrap());
+    }
+    assert_eq!(hangs.state(), CircuitState::Open);
+    assert_eq!(hangs.snapshot().last_trip, Some(Trip::Abandoned { abandoned: 5, calls: 5 }));
+
+    let ignores = at_half_open(breaker_of(Abandoned::Ignore)).await;
+    (0..20).for_each(|_| drop(ignores.admit().unwrap()));
+    assert_eq!(ignores.state(), CircuitState::HalfOpen);
 }
 
 /// Where a dropped call counts as a failure, a dropped probe does, and opens the circuit again.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use recoup::{
     Abandoned, Backoff, Bulkhead, CallError, Category, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
-    Classification, HalfOpen, Instant, Jitter, Ramp, Reason, Recovery, RetryBudget, RetryPolicy,
+    Classification, HalfOpen, Instant, Jitter, Outcome, Ramp, Reason, Recovery, RetryBudget, RetryPolicy,
     RetryPolicyBuilder, execute_with_recovery, execute_with_recovery_mut, retry, timeout,
 };
 
@@ -287,6 +287,38 @@ async fn b12_a_wait_for_a_slot_is_not_the_dependencys_slowness() {
     }));
     assert!(all.await.iter().all(Result::is_ok), "each took a second, however long it queued");
     assert_eq!((breaker.state(), breaker.snapshot().slow_calls), (CircuitState::Closed, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b12_a_call_that_got_its_slot_when_the_circuit_had_opened_is_not_made() {
+    let (breaker, bulkhead) = (opens_after(1), Bulkhead::builder(1).queue(1).build().unwrap());
+    let recovery = Recovery::builder("db").circuit_breaker(breaker.clone()).bulkhead(bulkhead.clone());
+    let recovery = recovery.build().unwrap();
+    let (slot, calls) = (bulkhead.try_acquire().unwrap(), Calls::default());
+    let (ended, ()) = tokio::join!(execute_with_recovery(&recovery, |_| calls.fails()), async {
+        breaker.admit().unwrap().settle(Outcome::Failure);
+        drop(slot);
+    });
+    assert!(matches!(ended.unwrap_err().reason(), Reason::CircuitOpen(_)));
+    assert_eq!((calls.made(), bulkhead.in_use()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b12_a_probe_keeps_its_place_while_it_waits_for_a_slot() {
+    let (breaker, bulkhead) = (opens_after(1), Bulkhead::builder(1).queue(1).build().unwrap());
+    let recovery =
+        Recovery::<&str>::builder("db").circuit_breaker(breaker.clone()).bulkhead(bulkhead.clone());
+    let recovery = recovery.build().unwrap();
+    breaker.admit().unwrap().settle(Outcome::Failure);
+    tokio::time::advance(5 * SECOND).await;
+    let slot = bulkhead.try_acquire().unwrap();
+    let probe = execute_with_recovery(&recovery, |_| ready(Ok(7)));
+    let (ended, ()) = tokio::join!(probe, async {
+        assert!(breaker.admit().is_err(), "the one place is taken");
+        drop(slot);
+    });
+    assert_eq!(ended.unwrap(), 7);
+    assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
