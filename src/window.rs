@@ -110,3 +110,20 @@ impl Tally {
         share
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_says_which_calls_it_holds() {
+        let second = Duration::from_secs(1);
+        for (window, says) in [
+            (Window::last_calls(7), "the last 7 calls"),
+            (Window::last(second), "the last 1s"),
+            (Window::last_calls(7).and_last(second), "the last 7 calls or the last 1s"),
+        ] {
+            assert_eq!(window.to_string(), says);
+        }
+    }
+}

@@ -201,6 +201,8 @@ mod tests {
         let key = |letter: &DeadLetter| CallContext::redrive(letter).idempotency_key().to_owned();
         assert_eq!(key(&letter(7)), key(&letter(7)), "the same on every redrive");
         assert_ne!(key(&letter(7)), key(&letter(8)));
+        let empty = |id| letter(id).idempotency_key("");
+        assert_ne!(key(&empty(7)), key(&empty(8)), "an empty one is none");
         let of_another_run = letter(7).died_at(SystemTime::UNIX_EPOCH + Duration::from_nanos(1));
         assert_ne!(key(&letter(7)), key(&of_another_run), "numbers of a memory queue begin again");
     }

@@ -111,4 +111,17 @@ mod tests {
         let (first, second) = (stripe(), stripe());
         assert_ne!(first, second);
     }
+
+    #[test]
+    fn threads_dealt_out_in_turn_write_to_different_parts() {
+        let count = Spread::<AtomicU64>::default();
+        count.spread();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| count.mine().fetch_add(1, Ordering::Relaxed)).join().unwrap();
+            }
+        });
+        let written = count.parts().filter(|part| part.load(Ordering::Relaxed) > 0).count();
+        assert!(written > 1, "eight threads wrote to one and the same part");
+    }
 }

@@ -213,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn slice_that_is_full_stays_full_and_makes_no_other() {
+        let start = now();
+        let window = TimeWindow::new(Duration::from_millis(1), start);
+        window.success(start);
+        let most = (1 << window.call_bits) - 1;
+        window.words.mine()[0].fetch_add(most - 1, Ordering::Relaxed); // as many more
+        for _ in 0..3 {
+            window.success(start);
+            assert_eq!(window.tally(start).calls, most);
+        }
+    }
+
+    #[test]
     fn longest_window_holds_everything() {
         let start = now();
         let window = TimeWindow::new(Duration::MAX, start);
@@ -224,32 +237,31 @@ mod tests {
         #[test]
         fn tally_equals_a_recount_of_the_last_ten_slices(
             span_ms in prop_oneof![Just(1_u64), Just(7), Just(500), Just(1_000), Just(60_000)],
-            history in proptest::collection::vec((0_u64..4_000, any::<bool>(), any::<bool>(), 0_u8..40), 0..300),
+            history in proptest::collection::vec((0_u64..4_000, any::<(bool, bool, bool)>(), 0_u8..40), 0..300),
         ) {
             let start = now();
             let window = TimeWindow::new(Duration::from_millis(span_ms), start);
             let slice = span_ms * 1_000_000_u64 / 10;
             let mut at = 0_u64; // nanoseconds since the start
-            let mut all: Vec<(u64, bool, bool)> = Vec::new();
-            for (step, failed, slow, dice) in history {
+            let mut all: Vec<(u64, Mark)> = Vec::new();
+            for (step, (failed, slow, abandoned), dice) in history {
                 at += step * span_ms * 100; // up to 0.4 of the span
                 let now = start + Duration::from_nanos(at);
                 if dice == 0 {
                     window.reset();
                     all.clear();
-                } else if failed || slow {
-                    window.record(Mark { failed, slow, abandoned: false }, now);
-                    all.push((at, failed, slow));
                 } else {
-                    window.success(now);
-                    all.push((at, false, false));
+                    let mark = Mark { failed, slow, abandoned };
+                    if mark == Mark::default() { window.success(now) } else { window.record(mark, now) }
+                    all.push((at, mark));
                 }
                 let within: Vec<_> = all.iter().filter(|c| at / slice - c.0 / slice < 10).collect();
+                let count = |pick: fn(Mark) -> bool| within.iter().filter(|c| pick(c.1)).count() as u64;
                 prop_assert_eq!(window.tally(now), Tally {
-                    calls: within.len() as u64,
-                    failed: within.iter().filter(|c| c.1).count() as u64,
-                    slow: within.iter().filter(|c| c.2).count() as u64,
-                    abandoned: 0,
+                    calls: count(|_| true),
+                    failed: count(|mark| mark.failed),
+                    slow: count(|mark| mark.slow),
+                    abandoned: count(|mark| mark.abandoned),
                 });
             }
         }

@@ -215,6 +215,21 @@ async fn g4_of_a_thousand_failures_at_once_two_hundred_wait_and_the_dropped_give
 }
 
 #[tokio::test(start_paused = true)]
+async fn g4_program_that_ends_while_a_hook_decides_makes_no_further_attempt() {
+    let (budget, shutdown, attempts) = (holds(1), Shutdown::new(), Cell::new(0));
+    let policy = exactly(Duration::ZERO, &budget).build().unwrap();
+    let call = retry(|| {
+        attempts.set(attempts.get() + 1);
+        async { Err::<(), _>("down") }
+    });
+    let call = call.policy(&policy).shutdown(&shutdown).before_retry(|_| async {
+        shutdown.trigger();
+        ControlFlow::Continue(())
+    });
+    assert_eq!((call.await, attempts.get(), budget.tokens()), (Err("down"), 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn g4_a_retry_that_is_not_made_costs_nothing() {
     let down = |_| async { Err::<(), _>("down") };
     let budget = holds(1);
@@ -277,6 +292,18 @@ async fn g5_the_operations_own_error_comes_back_at_once() {
     assert_eq!(Instant::now(), begun);
     let fine = execute_with_recovery(&recovery, |_| async { Ok(7) }).await;
     assert_eq!(fine.unwrap(), 7, "first attempts need no token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g5_a_token_is_waited_for_if_it_comes_before_the_deadline() {
+    for (deadline, attempts, waited) in [(1_001 * MS, 2, SECOND), (SECOND, 1, Duration::ZERO)] {
+        let budget = RetryBudget::builder().reserve(0).trickle(SECOND).build().unwrap();
+        let policy = exactly(MS, &budget).max_attempts(2).on_empty_budget(OnEmptyBudget::Wait(60 * SECOND));
+        let policy = policy.deadline(deadline).build().unwrap();
+        let begun = Instant::now();
+        let error = retry(|| async { Err::<(), _>("down") }).policy(&policy).await.unwrap_err();
+        assert_eq!((error.attempts(), Instant::now() - begun), (attempts, waited), "{deadline:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use recoup::{
-    Abandoned, Backoff, Bulkhead, CallError, Category, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
-    Classification, HalfOpen, Instant, Jitter, Outcome, Ramp, Reason, Recovery, RetryBudget, RetryPolicy,
-    RetryPolicyBuilder, execute_with_recovery, execute_with_recovery_mut, retry, timeout,
+    Abandoned, Backoff, Bulkhead, CallContext, CallError, Category, CircuitBreaker, CircuitBreakerBuilder,
+    CircuitState, Classification, HalfOpen, Instant, Jitter, Outcome, Ramp, Reason, Recovery, RetryBudget,
+    RetryPolicy, RetryPolicyBuilder, execute_with_recovery, execute_with_recovery_mut, retry, timeout,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -330,6 +330,7 @@ async fn b12_an_open_circuit_ends_the_call_at_once_and_says_when_to_come_back() 
     let error = execute_with_recovery(&recovery, |_| calls.fails()).await.unwrap_err();
     assert!(matches!(error.reason(), Reason::CircuitOpen(_)), "{error}");
     assert_eq!((error.attempts(), error.inner(), calls.made()), (2, Some(&"down"), 2));
+    assert!(error.is_rejection() && !error.is_timeout());
     assert_eq!((error.retry_in(), Instant::now() - begun), (Some(4 * SECOND), 2 * SECOND));
     let error = execute_with_recovery(&recovery, |_| calls.fails()).await.unwrap_err();
     assert_eq!((error.attempts(), error.inner(), calls.made()), (0, None, 2));
@@ -419,6 +420,15 @@ async fn attempt_timeout_counts_as_failure_and_the_deadlines_cut_as_abandoned() 
     let recovery = Recovery::builder("db").retry(RetryPolicy::never()).circuit_breaker(circuit.clone());
     let error = hangs(recovery.deadline(SECOND).build().unwrap()).await;
     assert_eq!((error.reason(), error.is_timeout()), (&Reason::DeadlineExceeded, true));
+    assert_eq!((circuit.snapshot().failures, circuit.state()), (0, CircuitState::Closed));
+
+    // The sooner of both is what it was.
+    let circuit = counting();
+    let recovery = Recovery::<&str>::builder("db").retry(exactly(MS)).circuit_breaker(circuit.clone());
+    let recovery = recovery.attempt_timeout(SECOND).build().unwrap();
+    let call = CallContext::new("read").deadline(Instant::now() + SECOND / 2);
+    let cut = execute_with_recovery(recovery.with_context(&call), |_| pending::<Result<(), _>>()).await;
+    assert_eq!(cut.unwrap_err().reason(), &Reason::DeadlineExceeded);
     assert_eq!((circuit.snapshot().failures, circuit.state()), (0, CircuitState::Closed));
 
     // At one and the same moment the attempt has had all that it may take: the dependency was too slow.
