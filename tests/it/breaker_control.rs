@@ -99,6 +99,17 @@ async fn opening_by_hand_is_told_as_that_and_without_an_end() {
     }
 }
 
+/// An open circuit knows when it would let a probe in; who isolates it has not said when that ends.
+#[tokio::test(start_paused = true)]
+async fn isolated_circuit_names_no_moment_to_come_back() {
+    let breaker = touchy().build().unwrap();
+    report(&breaker, Outcome::Failure);
+    let isolation = breaker.isolate();
+    assert_eq!(breaker.admit().unwrap_err().until, None);
+    drop(isolation);
+    assert_eq!(breaker.admit().unwrap_err().retry_in(), Some(10 * SECOND));
+}
+
 /// A circuit that only observes turns nobody away, so nobody is told that it let probes through or closed.
 #[tokio::test(start_paused = true)]
 async fn observing_circuit_tells_only_what_it_would_do() {

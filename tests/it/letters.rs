@@ -594,3 +594,18 @@ async fn letter_tells_of_attempts_that_gave_a_value_that_was_not_good_enough() {
     let told: Vec<_> = letter.attempts.records().iter().map(|one| (one.number, &*one.message)).collect();
     assert_eq!(told, [(1, "the value was not good enough"), (2, "gone"), (3, "gone")]);
 }
+
+/// The error of an attempt is not what ended a call that could have gone on: the circuit was. The letter has both.
+#[tokio::test(start_paused = true)]
+async fn letter_of_a_call_that_an_open_circuit_ended_says_that_and_what_had_failed() {
+    let queue = MemoryQueue::default();
+    let breaker = CircuitBreaker::builder("db").consecutive_failures(1).open_for(60 * SECOND);
+    let recovery = builder(queue.clone()).circuit_breaker(breaker).build().unwrap();
+    let error = execute_with_recovery(&recovery, down).await.unwrap_err();
+    let letter = only(&queue).await;
+    assert_eq!((letter.reason, letter.attempts_total()), (DeadReason::CircuitOpen, 1));
+    assert_eq!(letter.error.to_string(), error.reason().to_string());
+    let failed = letter.attempts.last().unwrap();
+    assert_eq!(failed.message, error.inner().unwrap().to_string());
+    assert_ne!(failed.message, letter.error.to_string());
+}
