@@ -202,7 +202,7 @@ mod opening {
                 .map(|outcome| spawn(&breaker, move |breaker| call(breaker, outcome, now)));
             assert_eq!(callers.map(join), [true, true], "it opens with the last of them at the earliest");
             let tally = Tally { calls: 2, failed: 1, ..Tally::default() };
-            assert_eq!(breaker.core.counts.tallies(now), [Some(tally), Some(tally)]);
+            assert_eq!(breaker.core.look(|_, counts| counts.tallies(now)), [Some(tally), Some(tally)]);
             let opened = told.try_iter().collect::<Vec<_>>();
             assert_eq!(breaker.snapshot().generation, opened.len() as u64);
             opened

@@ -4,8 +4,11 @@ pub(crate) mod oneshot;
 
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 
+/// Fewer than in a released recoup: each is a word that a model reads in turn.
+pub(crate) const LINES: usize = 2;
+
 /// The standard library's, with an order that loom sees: who finds a thing made comes after its making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     made: atomic::AtomicBool,
     making: Mutex<()>,
@@ -18,10 +21,23 @@ impl<T> OnceLock<T> {
     }
 
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(made) = self.get() {
+            return made;
+        }
         let _turn = self.making.lock();
         let value = self.value.get_or_init(make);
         self.made.store(true, atomic::Ordering::Release);
         value
+    }
+}
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self {
+            made: atomic::AtomicBool::new(false),
+            making: Mutex::new(()),
+            value: std::sync::OnceLock::new(),
+        }
     }
 }
 

@@ -6,6 +6,9 @@ pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
 // Nothing is made in it but what is empty, and that takes no turn: no thread waits for another.
 pub(crate) use std::sync::OnceLock;
 
+/// Fewer than in a released recoup: each is a word that a model reads in turn.
+pub(crate) const LINES: usize = 2;
+
 #[cfg(test)]
 pub(crate) mod checker {
     use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};

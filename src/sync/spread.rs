@@ -5,9 +5,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::OnceLock;
-
-/// Over how many lines a thing is spread: as many cores write to it at full speed.
-const LINES: usize = 32;
+use super::made_of::LINES;
 
 /// One thing while one thread at a time writes to it, as it is for most. Once two have met in it: one for each
 /// group of threads, each on a line of its own, and the whole is what all parts say together. A write to a line
