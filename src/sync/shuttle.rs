@@ -3,7 +3,7 @@
 pub(crate) mod oneshot;
 
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
-// Nothing is made in it but what is empty, and that takes no turn: no thread waits for another.
+// What is put in it is made before or is empty, and neither takes a turn: no thread waits for another.
 pub(crate) use std::sync::OnceLock;
 
 /// Fewer than in a released recoup: each is a word that a model reads in turn.

@@ -34,6 +34,18 @@ impl<T> Spread<T> {
         self.others.mine().unwrap_or(&self.first)
     }
 
+    /// The part that there is from the beginning.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> &T {
+        &self.first
+    }
+
+    /// The part that this thread writes to, if it is not the first.
+    #[inline(always)]
+    pub(crate) fn others(&self) -> Option<&T> {
+        self.others.mine()
+    }
+
     /// All parts, in an order that does not change.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.first).chain(self.others.parts())

@@ -49,7 +49,7 @@ impl CountWindow {
     /// The last `size` calls, at least one.
     pub(crate) fn new(size: u32) -> Self {
         let size = NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN);
-        Self { size, total: AtomicU64::new(0), more: OnceLock::default() }
+        Self { size, total: AtomicU64::new(0), more: OnceLock::new() }
     }
 
     /// A plain success.

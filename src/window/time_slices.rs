@@ -4,9 +4,9 @@ use std::cmp::Ordering as CmpOrdering;
 use std::time::Duration;
 
 use super::{Mark, Tally};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Lock, Spread};
-use crate::time::Instant;
+use crate::time::{Instant, later};
 
 /// Into how many slices a window is cut. It slides by one slice at a time.
 const SLICES: usize = 10;
@@ -26,11 +26,18 @@ const MOST_CALL_BITS: u32 = 56;
 pub(crate) struct TimeWindow {
     origin: Instant,
     slice_nanos: u64,
+    /// The length of a slice again, as it is added to a moment; of very long ones, as much of it as fits.
+    whole_seconds: u32,
+    nanos_beyond: u32,
+    /// How many calls a word can count.
+    most_calls: u64,
     /// How many bits of a word count calls; those above them hold the slice's number.
     call_bits: u32,
     /// Number and calls of a slice in one word, so that a success is counted by one exchange and never in
     /// a slice that has just been taken over. All parts together are the window.
     words: Spread<[AtomicU64; SLICES]>,
+    /// The place of the slice that was begun last. Only a hint where to look first.
+    present: AtomicUsize,
     marks: Lock<[SliceMarks; SLICES]>,
 }
 
@@ -52,13 +59,54 @@ impl TimeWindow {
         // A slice's number gets the bits that it needs to last, its calls get the others: a million calls
         // in slices of 100 us, and more the longer a slice is.
         let call_bits = (LIFETIME_NANOS / slice_nanos).leading_zeros().min(MOST_CALL_BITS);
-        Self { origin, slice_nanos, call_bits, words: Spread::default(), marks: Lock::default() }
+        let slice = Duration::from_nanos(slice_nanos);
+        Self {
+            origin,
+            slice_nanos,
+            whole_seconds: u32::try_from(slice.as_secs()).unwrap_or(u32::MAX),
+            nanos_beyond: slice.subsec_nanos(),
+            call_bits,
+            most_calls: (1 << call_bits) - 1,
+            words: Spread::default(),
+            present: AtomicUsize::new(0),
+            marks: Lock::default(),
+        }
     }
 
     /// A plain success.
-    #[inline]
+    ///
+    /// Most come in the slice of the one before. Whether `now` is in that slice is found out without a
+    /// division: a subtraction and a division of moments take longer than all else that is done here.
+    #[inline(always)]
     pub(crate) fn success(&self, now: Instant) {
-        self.count(self.slice(now));
+        let counted = match self.words.others() {
+            None => self.count_in_present(self.words.first(), now),
+            Some(words) => self.count_in_present(words, now),
+        };
+        if !counted {
+            self.count(self.slice(now));
+        }
+    }
+
+    /// Counts one call if its slice is the present one. `false`: it may be another.
+    #[inline(always)]
+    fn count_in_present(&self, words: &[AtomicU64; SLICES], now: Instant) -> bool {
+        let Some(word) = words.get(self.present.load(Ordering::Relaxed)) else { return false };
+        let seen = word.load(Ordering::Relaxed);
+        // A number never comes back to its place, so what is exchanged was not taken over since it was seen. An
+        // emptied window looks like slice 0, and if it is that one, it counts on.
+        seen & self.most_calls != self.most_calls
+            && self.holds(seen >> self.call_bits, now)
+            && word.compare_exchange(seen, seen + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether a moment is in a slice.
+    #[inline(always)]
+    fn holds(&self, slice: u64, now: Instant) -> bool {
+        let nanos = Duration::from_nanos(slice.wrapping_mul(self.slice_nanos));
+        let Some(begin) = later(self.origin, nanos) else { return false };
+        let end = later(begin, Duration::new(self.whole_seconds.into(), self.nanos_beyond));
+        begin <= now && end.is_some_and(|end| now < end)
     }
 
     /// A call that was not a plain success.
@@ -107,27 +155,29 @@ impl TimeWindow {
     }
 
     /// Counts one call in its slice, unless the slice has left the window already.
-    #[inline]
+    #[cold]
     fn count(&self, slice: u64) {
         let mut word = &self.words.mine()[Self::place(slice)];
         loop {
             let seen = word.load(Ordering::Relaxed);
             let (held, calls) = self.unpack(seen);
-            let most = (1_u64 << self.call_bits) - 1;
             let next = match held.cmp(&slice) {
                 _ if calls == 0 => self.pack(slice, 1),
                 CmpOrdering::Less => self.pack(slice, 1),
-                CmpOrdering::Equal if calls < most => seen + 1,
+                CmpOrdering::Equal if calls < self.most_calls => seen + 1,
                 CmpOrdering::Equal | CmpOrdering::Greater => return,
             };
             if word.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                if held < slice {
+                    self.present.store(Self::place(slice), Ordering::Relaxed);
+                }
                 return;
             }
             word = &self.words.spread()[Self::place(slice)];
         }
     }
 
-    #[inline]
+    #[cold]
     fn slice(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.origin);
         let seconds = since.as_secs().saturating_mul(1_000_000_000);
@@ -143,7 +193,7 @@ impl TimeWindow {
     }
 
     fn unpack(&self, word: u64) -> (u64, u64) {
-        (word >> self.call_bits, word & ((1 << self.call_bits) - 1))
+        (word >> self.call_bits, word & self.most_calls)
     }
 }
 
