@@ -12,6 +12,7 @@ mod rules;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
 mod snapshot;
+mod way;
 
 use std::fmt;
 use std::sync::Arc;
@@ -94,37 +95,17 @@ struct Core {
 /// What a circuit that is well does without.
 struct Seldom {
     circuit: Lock<Circuit>,
-    /// When an open circuit may be asked again, in nanoseconds since `origin`; [`NEVER`] is never.
+    /// When an open circuit may be asked again, since `origin`: [`packed`](Core::packed), or [`NEVER`].
     open_until: AtomicU64,
     time: Option<TimeWindow>,
     observers: Observers,
 }
 
-/// The end of an open time that does not end: five centuries away, in nanoseconds.
+/// The end of an open time that does not end: five centuries away.
 const NEVER: u64 = u64::MAX;
 
-/// How to come in, in the two lowest bits of the word.
-mod way {
-    /// Everyone may; nobody asks further, and a success is counted and no more.
-    pub(super) const CLOSED: u64 = 0;
-    /// Nobody may before `open_until`.
-    pub(super) const OPEN: u64 = 1;
-    /// Ask under the lock.
-    pub(super) const ASK: u64 = 2;
-    /// Everyone may, and a success is looked at: when it came, how long it took, or whether it opens.
-    pub(super) const WATCHED: u64 = 3;
-    pub(super) const MASK: u64 = 3;
-    pub(super) const BITS: u32 = 2;
-
-    /// How to come into a closed circuit with these rules.
-    pub(super) fn closed(rules: &super::Rules) -> u64 {
-        if rules.looks_at_successes() { WATCHED } else { CLOSED }
-    }
-
-    pub(super) fn word(generation: u64, way: u64) -> u64 {
-        generation << BITS | way
-    }
-}
+/// How many bits of a packed time hold what is beyond its seconds.
+const NANO_BITS: u32 = 30;
 
 impl CircuitBreaker {
     /// Starts building a breaker. The name stands in errors and events.
@@ -168,53 +149,49 @@ impl CircuitBreaker {
     ) -> Self {
         let origin = time::now();
         let calls = rules.last_calls().map(CountWindow::new);
-        let (word, runs, seldom) =
-            (AtomicU64::new(way::word(0, way::closed(&rules))), Runs::default(), OnceLock::default());
+        let word = AtomicU64::new(way::word(0, way::closed(&rules)));
+        let (runs, seldom) = (Runs::default(), OnceLock::new());
         let core = Core { name, rules, origin, word, runs, calls, seldom };
         if group.is_some() || restored.is_some() {
             let membership = group.map(|group| group.join());
             let state = snapshot::start(restored, origin);
             let circuit = Circuit::new(state, core.rules.dice.clone(), restored, membership);
-            let seldom = core.seldom.get_or_init(|| core.make_seldom(circuit));
-            core.publish(seldom, &seldom.circuit.lock());
+            let made = core.make_seldom(circuit);
+            core.publish(&core.seldom.get_or_init(|| made).circuit.lock());
         }
         Self { core: Arc::new(core) }
     }
 }
 
 impl Core {
+    /// Lets a caller in, or says why not. A closed circuit costs one look at its word.
     #[inline(always)]
     fn enter(&self, now: &Now) -> Result<Permit<'_>, Open> {
         let word = self.word.load(Ordering::Acquire);
-        if word & way::MASK != way::CLOSED {
-            return self.knock(word, now);
+        if word & way::OBSTACLES == 0 {
+            return Ok(Permit::voter(self, word, None));
         }
-        Ok(Permit::voter(self, word, None))
-    }
-
-    /// Asks a circuit that is not plainly closed. One that is plainly open is only read.
-    fn knock(&self, word: u64, now: &Now) -> Result<Permit<'_>, Open> {
-        match word & way::MASK {
-            way::WATCHED => {
-                let started = self.rules.times_every_call().then(|| now.get());
-                Ok(Permit::voter(self, word, started))
+        rarely();
+        if word & way::MASK == way::OPEN {
+            // Only read: who is rejected writes nothing that others read.
+            let until = self.opens_at();
+            if until.is_none_or(|until| now.get() < until) {
+                return Err(self.open(until));
             }
-            way::OPEN => match self.opens_at() {
-                Some(until) if now.get() >= until => self.enter_slowly(now),
-                until => Err(self.open(until)),
-            },
-            _ => self.enter_slowly(now),
         }
+        if word & way::MASK == way::WATCHED {
+            let started = self.rules.times_every_call().then(|| now.get());
+            return Ok(Permit::voter(self, word, started));
+        }
+        self.ask(now.get()).map(Permit::loose)
     }
 
-    #[cold]
-    fn enter_slowly(&self, now: &Now) -> Result<Permit<'_>, Open> {
-        let now = now.get();
-        let seldom = self.seldom();
-        let mut circuit = seldom.circuit.lock();
+    /// Asks to come in under the lock.
+    fn ask(&self, now: Instant) -> Result<Permit<'_>, Open> {
+        let mut circuit = self.seldom().circuit.lock();
         let (entry, change) = circuit.enter(&self.rules, now);
         let generation = circuit.generation;
-        self.publish(seldom, &circuit);
+        self.publish(&circuit);
         drop(circuit);
         // From here on the place that a probe took is owned, so a panicking observer gives it back.
         let permit = match entry {
@@ -229,27 +206,35 @@ impl Core {
 
     /// Takes in a success without a lock, if there is nothing more to it. `false`: it must be settled.
     ///
-    /// The word of a circuit that is plainly closed is only held by voters of this very generation: a probe's
-    /// says that it asked, and no generation is both half-open and closed.
+    /// The word is the one that the permit was given. If it still stands, the generation is the same, and the
+    /// circuit is plainly closed if the word says so. A probe's says that it asked, so it is settled.
     #[inline(always)]
-    fn settle_success(&self, word: u64, started: &Option<Instant>, now: &Now) -> bool {
+    fn settle_success(&self, word: u64, started: Option<Instant>, now: &Now) -> bool {
         if self.word.load(Ordering::Acquire) != word {
             return false;
         }
-        if word & way::MASK != way::CLOSED {
-            return self.settle_watched(word, started, now);
+        if word & way::MASK == way::CLOSED {
+            self.runs.end();
+            if let Some(window) = &self.calls {
+                window.success();
+            }
+            return true;
+        }
+        rarely();
+        if word & way::MASK != way::DATED {
+            return self.settle_watched(word, started, now.get());
         }
         self.runs.end();
-        if let Some(window) = &self.calls {
-            window.success();
+        if let Some(window) = &self.seldom().time {
+            window.success(now.get());
         }
         true
     }
 
-    /// As [`settle_success`](Self::settle_success), for a circuit that looks at its successes.
-    fn settle_watched(&self, word: u64, started: &Option<Instant>, now: &Now) -> bool {
+    /// As [`settle_success`](Self::settle_success), where a success may be slow, or be one too many.
+    fn settle_watched(&self, word: u64, started: Option<Instant>, now: Instant) -> bool {
         let plain = word & way::MASK == way::WATCHED;
-        if !plain || self.rules.judge_successes || self.rules.is_slow(*started, now) {
+        if !plain || self.rules.judge_successes || self.rules.is_slow(started, now) {
             return false;
         }
         self.runs.end();
@@ -257,7 +242,7 @@ impl Core {
             window.success();
         }
         if let Some(window) = &self.seldom().time {
-            window.success(now.get());
+            window.success(now);
         }
         true
     }
@@ -268,7 +253,7 @@ impl Core {
         let mut circuit = seldom.circuit.lock();
         let change = circuit.settle(report, &self.rules, &self.counts(Some(seldom)), now);
         let generation = circuit.generation;
-        self.publish(seldom, &circuit);
+        self.publish(&circuit);
         drop(circuit);
         self.tell(change, generation);
     }
@@ -276,14 +261,20 @@ impl Core {
     /// What a circuit that is well does without, made now if it was not.
     #[inline]
     fn seldom(&self) -> &Seldom {
-        self.seldom.get_or_init(|| self.make_seldom(self.as_built()))
+        self.seldom.get().map_or_else(|| self.first_seldom(), |seldom| seldom)
+    }
+
+    #[cold]
+    fn first_seldom(&self) -> &Seldom {
+        let made = self.make_seldom(self.as_built());
+        self.seldom.get_or_init(|| made) // or what another thread made meanwhile
     }
 
     #[cold]
     fn make_seldom(&self, circuit: Circuit) -> Box<Seldom> {
         Box::new(Seldom {
             circuit: Lock::new(circuit),
-            open_until: AtomicU64::new(0),
+            open_until: AtomicU64::new(NEVER),
             time: self.rules.last_span().map(|span| TimeWindow::new(span, self.origin)),
             observers: Observers::default(),
         })
@@ -314,12 +305,12 @@ impl Core {
     }
 
     /// Writes what the fast path reads. Called with the circuit locked, so the writes come in its order.
-    fn publish(&self, seldom: &Seldom, circuit: &Circuit) {
+    fn publish(&self, circuit: &Circuit) {
         let plainly_open = circuit.isolated == 0 && circuit.control == Control::Automatic;
         let word = match circuit.state {
             _ if circuit.is_plainly_closed() => self.closed(circuit.generation),
             State::Open { until } if plainly_open => {
-                seldom.open_until.store(until.map_or(NEVER, |at| self.nanos(at)), Ordering::Relaxed);
+                self.seldom().open_until.store(until.map_or(NEVER, |at| self.packed(at)), Ordering::Relaxed);
                 way::word(circuit.generation, way::OPEN)
             }
             _ => way::word(circuit.generation, way::ASK),
@@ -334,18 +325,28 @@ impl Core {
         way::word(generation, way::closed(&self.rules))
     }
 
-    fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(NEVER)
-    }
-
     /// The moment written by [`publish`](Self::publish).
+    #[inline(always)]
     fn opens_at(&self) -> Option<Instant> {
         match self.seldom().open_until.load(Ordering::Relaxed) {
             NEVER => None,
-            nanos => time::later(self.origin, Duration::from_nanos(nanos)),
+            packed => {
+                let nanos = packed as u32 & ((1 << NANO_BITS) - 1);
+                time::later(self.origin, Duration::new(packed >> NANO_BITS, nanos))
+            }
         }
     }
 
+    /// How long after `origin` a moment is, in a word that is quickly made a moment again.
+    fn packed(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.origin);
+        if since.as_secs() >= NEVER >> NANO_BITS {
+            return NEVER;
+        }
+        since.as_secs() << NANO_BITS | u64::from(since.subsec_nanos())
+    }
+
+    #[inline(always)]
     fn open(&self, until: Option<Instant>) -> Open {
         self.seldom().observers.tell(|| Event::Rejected { policy: &self.name, reason: "open" });
         Open { breaker: Arc::clone(&self.name), until }
@@ -363,6 +364,10 @@ impl Core {
         });
     }
 }
+
+/// What comes next is for few calls of few breakers: the compiler puts it out of the others' way.
+#[cold]
+fn rarely() {}
 
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

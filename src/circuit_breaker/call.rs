@@ -63,7 +63,7 @@ pin_project! {
         // Until nothing was asked of anybody yet.
         op: Option<F>,
         judge: J,
-        // While the operation is polled. Dropped before its permit, which then reports what it assumes.
+        // Dropped before its permit, which then reports what it assumes.
         #[pin]
         attempt: Option<Fut>,
         permit: Permit<'b>,
@@ -81,35 +81,44 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Some(op) = this.op.take() {
-            match this.breaker.enter(&Now::unread()) {
-                Ok(permit) => *this.permit = permit,
-                Err(open) => {
-                    nested::note(&open.breaker);
-                    return Poll::Ready(Err(CallError::Rejected(open)));
-                }
+        // While the operation is polled the permit is held here, and what unwinds out of it is its failure. A call
+        // that is ready at once never puts it away.
+        let (mut permit, attempt) = match this.op.take() {
+            Some(op) => {
+                let mut permit = match this.breaker.enter(&Now::unread()) {
+                    Ok(permit) => permit,
+                    Err(open) => {
+                        nested::note(&open.breaker);
+                        return Poll::Ready(Err(CallError::Rejected(open)));
+                    }
+                };
+                permit.assume(Outcome::Failure);
+                this.attempt.set(Some(op()));
+                (permit, this.attempt.as_mut().as_pin_mut())
             }
-            // Whatever unwinds out of the operation from here on is its failure.
-            this.permit.assume(Outcome::Failure);
-            this.attempt.set(Some(op()));
-        }
-        let attempt = this.attempt.as_mut().as_pin_mut().expect("polled after it was ready");
-        this.permit.assume(Outcome::Failure);
+            None => {
+                let mut permit = std::mem::replace(this.permit, Permit::passenger()).loose();
+                permit.assume(Outcome::Failure);
+                (permit, this.attempt.as_mut().as_pin_mut())
+            }
+        };
+        let attempt = attempt.expect("polled after it was ready");
         nested::clear(); // what was refused before this call is not why this one fails
         match attempt.poll(cx) {
             Poll::Pending => {
-                this.permit.assume(Outcome::Abandoned);
+                permit.assume(Outcome::Abandoned);
+                *this.permit = permit;
                 Poll::Pending
             }
             Poll::Ready(Ok(value)) => {
                 this.attempt.set(None);
-                this.permit.succeed(&Now::unread());
+                permit.succeed(&Now::unread());
                 Poll::Ready(Ok(value))
             }
             Poll::Ready(Err(error)) => {
                 let outcome = (this.judge)(&error).into();
                 this.attempt.set(None);
-                this.permit.settle_at(outcome, None, &Now::unread());
+                permit.settle_at(outcome, None, &Now::unread());
                 Poll::Ready(Err(CallError::Operation(error)))
             }
         }

@@ -87,7 +87,7 @@ impl Core {
         let mut circuit = seldom.circuit.lock();
         let change = circuit.steer(&self.rules, &counts, now, |circuit| steer(circuit, &counts, now));
         let generation = circuit.generation;
-        self.publish(seldom, &circuit);
+        self.publish(&circuit);
         drop(circuit);
         self.tell(change, generation);
     }

@@ -30,6 +30,7 @@ pub struct Permit<'b> {
 }
 
 /// Of whom, and of what, a result speaks.
+#[derive(Clone, Copy)]
 struct Vote<'b> {
     core: &'b Core,
     /// The generation that admitted it, and how it came in.
@@ -57,6 +58,16 @@ impl<'b> Permit<'b> {
         Self { vote: None }
     }
 
+    /// The same, field by field: moved as a whole it would have to be in memory, even if most are not.
+    #[inline(always)]
+    pub(super) fn loose(mut self) -> Self {
+        let Some(Vote { core, word, probe, started, outcome }) = self.vote else {
+            return Self::passenger();
+        };
+        self.vote = None;
+        Self { vote: Some(Vote { core, word, probe, started, outcome }) }
+    }
+
     /// Tells the circuit how the call ended.
     pub fn settle(mut self, outcome: Outcome) {
         let now = Now::unread();
@@ -73,21 +84,20 @@ impl<'b> Permit<'b> {
         self.settle_at(outcome, Some(hint), &Now::unread());
     }
 
-    #[cold]
+    #[inline]
     pub(crate) fn settle_at(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        if let Some(vote) = self.vote.take() {
-            vote.report(outcome, hint, now);
-        }
+        let Some(Vote { core, word, probe, started, .. }) = self.vote else { return };
+        self.vote = None;
+        core.report(word, probe, started, outcome, hint, now);
     }
 
     /// As [`settle_at`](Self::settle_at) with a success: the way that is taken all the time.
     #[inline(always)]
     pub(crate) fn succeed(&mut self, now: &Now) {
-        let Some(vote) = &self.vote else { return };
-        if vote.core.settle_success(vote.word, &vote.started, now) {
-            self.vote = None;
-        } else {
-            self.settle_at(Outcome::Success, None, now);
+        let Some(Vote { core, word, probe, started, .. }) = self.vote else { return };
+        self.vote = None;
+        if !core.settle_success(word, started, now) {
+            core.report(word, probe, started, Outcome::Success, None, &Now::from(now.get()));
         }
     }
 
@@ -113,31 +123,39 @@ impl<'b> Permit<'b> {
             .as_ref()
             .is_none_or(|vote| generation(vote.core.word.load(Ordering::Acquire)) == generation(vote.word))
     }
-
-    #[cold]
-    fn dropped(&mut self) {
-        if let Some(vote) = self.vote.take() {
-            vote.report(vote.outcome, None, &Now::unread());
-        }
-    }
 }
 
-impl Vote<'_> {
-    fn report(&self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        let Self { core, word, probe, started, .. } = *self;
+// Told piece by piece, so that a permit that is held for a moment need not stand in memory.
+impl Core {
+    #[cold]
+    fn dropped(&self, word: u64, probe: Option<NonZeroU32>, started: Option<Instant>, outcome: Outcome) {
+        self.report(word, probe, started, outcome, None, &Now::unread());
+    }
+
+    #[cold]
+    fn report(
+        &self,
+        word: u64,
+        probe: Option<NonZeroU32>,
+        started: Option<Instant>,
+        outcome: Outcome,
+        hint: Option<Duration>,
+        now: &Now,
+    ) {
         if probe.is_none() && outcome == Outcome::Ignored {
             return;
         }
-        let slow = core.rules.is_slow(started, now);
-        core.settle(Report { generation: word >> way::BITS, probe, outcome, slow, hint }, now.get());
+        let now = now.get();
+        let slow = self.rules.is_slow(started, now);
+        self.settle(Report { generation: word >> way::BITS, probe, outcome, slow, hint }, now);
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.vote.is_some() {
-            self.dropped();
+        if let Some(Vote { core, word, probe, started, outcome }) = self.vote {
+            core.dropped(word, probe, started, outcome);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::backoff::{Backoff, Jitter};
 use crate::event::Observer;
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
-use crate::time::{Instant, Now};
+use crate::time::Instant;
 use crate::window::Window;
 
 pub(super) const CHECK: Check = Check("circuit breaker");
@@ -107,15 +107,10 @@ impl Rules {
         self.window.time.filter(|_| self.is_rated())
     }
 
-    /// Whether a success must know the time, or may open the circuit.
-    pub(super) fn looks_at_successes(&self) -> bool {
-        self.judge_successes || self.times_every_call() || self.last_span().is_some()
-    }
-
     /// Whether a call that began so was slower than it should be.
     #[inline]
-    pub(super) fn is_slow(&self, started: Option<Instant>, now: &Now) -> bool {
-        let took = |started| now.get().saturating_duration_since(started);
+    pub(super) fn is_slow(&self, started: Option<Instant>, now: Instant) -> bool {
+        let took = |started| now.saturating_duration_since(started);
         self.slow.is_some_and(|(limit, _)| started.is_some_and(|started| took(started) > limit))
     }
 
