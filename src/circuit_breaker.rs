@@ -261,7 +261,10 @@ impl Core {
     /// What a circuit that is well does without, made now if it was not.
     #[inline]
     fn seldom(&self) -> &Seldom {
-        self.seldom.get().map_or_else(|| self.first_seldom(), |seldom| seldom)
+        match self.seldom.get() {
+            Some(seldom) => seldom,
+            None => self.first_seldom(),
+        }
     }
 
     #[cold]
@@ -331,7 +334,7 @@ impl Core {
         match self.seldom().open_until.load(Ordering::Relaxed) {
             NEVER => None,
             packed => {
-                let nanos = packed as u32 & ((1 << NANO_BITS) - 1);
+                let nanos = (packed & ((1 << NANO_BITS) - 1)) as u32;
                 time::later(self.origin, Duration::new(packed >> NANO_BITS, nanos))
             }
         }

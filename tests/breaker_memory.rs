@@ -98,14 +98,15 @@ fn u2_million_calls_through_a_closed_circuit_take_no_memory() {
 /// between the breakers of one builder is shared, and what a circuit needs only once calls fail is not there yet.
 #[test]
 fn idle_breaker_takes_no_more_than_128_bytes() {
-    const BREAKERS: usize = 1_000;
+    const BREAKERS: u16 = 1_000;
     let run = CircuitBreaker::builder("run").no_failure_rate().consecutive_failures(5);
     let calls = CircuitBreaker::builder("calls").window(Window::last_calls(100));
     let time = CircuitBreaker::builder("time").window(Window::last(Duration::from_secs(10)));
     for builder in [run, calls, time] {
-        let mut idle = Vec::with_capacity(BREAKERS);
+        let mut idle = Vec::with_capacity(BREAKERS.into());
         let made = measure(|| idle.extend((0..BREAKERS).map(|_| builder.clone().build().unwrap())));
-        let each = made.bytes_current as usize / BREAKERS + size_of::<CircuitBreaker>();
+        let each =
+            made.bytes_current / i64::from(BREAKERS) + i64::try_from(size_of::<CircuitBreaker>()).unwrap();
         assert!(each <= 128, "{each} bytes for {builder:?}");
         // Nor does looking at it make anything.
         let looked = measure(|| assert!(idle.iter().all(|breaker| breaker.snapshot().calls == 0)));

@@ -71,7 +71,7 @@ pub(super) fn portion(span: u128, draw: f64) -> u128 {
 
 /// Another draw, made from this one: as good as independent of it, and still the same for the same draw.
 pub(super) fn another(draw: f64) -> f64 {
-    // The finisher of SplitMix64 turns neighbours into strangers; the constant keeps 0.0 from staying 0.0.
+    // The finisher of `SplitMix64` turns neighbours into strangers; the constant keeps 0.0 from staying 0.0.
     let mut bits = parts(draw).wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// Waits drawn from a seed may be written down, so the mixing must not change: these are the first numbers
-    /// that SplitMix64 is published to give for these seeds.
+    /// that `SplitMix64` is published to give for these seeds.
     #[test]
     #[expect(
         clippy::float_cmp,

@@ -83,24 +83,21 @@ where
         let mut this = self.project();
         // While the operation is polled the permit is held here, and what unwinds out of it is its failure. A call
         // that is ready at once never puts it away.
-        let (mut permit, attempt) = match this.op.take() {
-            Some(op) => {
-                let mut permit = match this.breaker.enter(&Now::unread()) {
-                    Ok(permit) => permit,
-                    Err(open) => {
-                        nested::note(&open.breaker);
-                        return Poll::Ready(Err(CallError::Rejected(open)));
-                    }
-                };
-                permit.assume(Outcome::Failure);
-                this.attempt.set(Some(op()));
-                (permit, this.attempt.as_mut().as_pin_mut())
-            }
-            None => {
-                let mut permit = std::mem::replace(this.permit, Permit::passenger()).loose();
-                permit.assume(Outcome::Failure);
-                (permit, this.attempt.as_mut().as_pin_mut())
-            }
+        let (mut permit, attempt) = if let Some(op) = this.op.take() {
+            let mut permit = match this.breaker.enter(&Now::unread()) {
+                Ok(permit) => permit,
+                Err(open) => {
+                    nested::note(&open.breaker);
+                    return Poll::Ready(Err(CallError::Rejected(open)));
+                }
+            };
+            permit.assume(Outcome::Failure);
+            this.attempt.set(Some(op()));
+            (permit, this.attempt.as_mut().as_pin_mut())
+        } else {
+            let mut permit = std::mem::replace(this.permit, Permit::passenger()).loose();
+            permit.assume(Outcome::Failure);
+            (permit, this.attempt.as_mut().as_pin_mut())
         };
         let attempt = attempt.expect("polled after it was ready");
         nested::clear(); // what was refused before this call is not why this one fails

@@ -16,6 +16,14 @@ pub(crate) struct OnceLock<T> {
 }
 
 impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            made: atomic::AtomicBool::new(false),
+            making: Mutex::new(()),
+            value: std::sync::OnceLock::new(),
+        }
+    }
+
     pub(crate) fn get(&self) -> Option<&T> {
         if self.made.load(atomic::Ordering::Acquire) { self.value.get() } else { None }
     }
@@ -33,11 +41,7 @@ impl<T> OnceLock<T> {
 
 impl<T> Default for OnceLock<T> {
     fn default() -> Self {
-        Self {
-            made: atomic::AtomicBool::new(false),
-            making: Mutex::new(()),
-            value: std::sync::OnceLock::new(),
-        }
+        Self::new()
     }
 }
 
