@@ -7,6 +7,7 @@ mod counts;
 mod group;
 mod half_open;
 mod keyed;
+mod open;
 mod permit;
 mod rules;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
@@ -18,8 +19,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
 pub use self::call::CircuitBreakerCall;
 pub use self::circuit::Control;
 use self::circuit::{Change, Circuit, Entry, Report, State};
@@ -28,6 +27,7 @@ use self::counts::{Counts, Runs};
 pub use self::group::BreakerGroup;
 pub use self::half_open::HalfOpen;
 pub use self::keyed::CircuitBreakers;
+pub use self::open::Open;
 pub use self::permit::Permit;
 use self::rules::Rules;
 pub use self::rules::{Abandoned, CircuitBreakerBuilder, Ramp};
@@ -378,24 +378,5 @@ impl fmt::Debug for CircuitBreaker {
             .field("name", &self.core.name)
             .field("state", &self.state())
             .finish_non_exhaustive()
-    }
-}
-
-/// The circuit is not closed, and the call was not made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("circuit breaker `{breaker}` is open")]
-#[non_exhaustive]
-pub struct Open {
-    /// The breaker that rejected.
-    pub breaker: Arc<str>,
-    /// When it is worth asking again; `None` when nobody knows, as in a circuit forced open.
-    pub until: Option<Instant>,
-}
-
-impl Open {
-    /// How long to wait before it is worth asking again; `None` when nobody knows.
-    #[must_use]
-    pub fn retry_in(&self) -> Option<Duration> {
-        self.until.map(|until| until.saturating_duration_since(time::now()))
     }
 }

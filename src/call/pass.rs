@@ -66,7 +66,7 @@ impl Default for Held<'_> {
 impl<'r> Pass<'r> for Held<'r> {
     #[inline(always)]
     fn admit(&mut self, permit: Permit<'r>) {
-        self.permit = permit;
+        self.permit = permit.loose();
     }
 
     fn take_permit(&mut self) -> Permit<'r> {

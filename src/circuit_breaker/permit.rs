@@ -60,7 +60,7 @@ impl<'b> Permit<'b> {
 
     /// The same, field by field: moved as a whole it would have to be in memory, even if most are not.
     #[inline(always)]
-    pub(super) fn loose(mut self) -> Self {
+    pub(crate) fn loose(mut self) -> Self {
         let Some(Vote { core, word, probe, started, outcome }) = self.vote else {
             return Self::passenger();
         };

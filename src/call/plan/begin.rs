@@ -84,7 +84,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     fn go(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
         if self.watched() {
-            self.tell_started();
+            self.tell_started(); // before the next line: an observer that panics is no failure of the operation
         }
         self.pass.assume(Outcome::Failure);
     }
