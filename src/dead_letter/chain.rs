@@ -179,11 +179,11 @@ mod tests {
     fn type_is_named_on_the_outermost_error_and_counts_as_text() {
         let two: ErrorChain = ["no answer", "broken pipe"].into_iter().map(ErrorFrame::new).collect();
         assert_eq!(two.size(), 9 + 11);
-        let named = two.type_name("Lost");
-        let types: Vec<_> = named.frames().iter().map(|frame| frame.type_name.as_deref()).collect();
-        assert_eq!(types, [Some("Lost"), None]);
-        assert_eq!(named.size(), 9 + 4 + 11);
-        assert!(!named.is_empty());
+        let chain = two.type_name("Lost");
+        let names: Vec<_> = chain.frames().iter().map(|frame| frame.type_name.as_deref()).collect();
+        assert_eq!(names, [Some("Lost"), None]);
+        assert_eq!(chain.size(), 9 + 4 + 11);
+        assert!(!chain.is_empty());
         assert!(ErrorChain::default().type_name("Lost").is_empty(), "there is nothing to name");
     }
 

@@ -53,3 +53,47 @@ async fn shutdown_ends_the_wait_for_a_first_slot_and_refuses_no_call_that_need_n
     drop(slot);
     assert!(execute_with_recovery(&recovery, |_| async { Ok(()) }).await.is_ok());
 }
+
+/// A slot that comes at the very moment at which the program ends is for nobody who has had an attempt already.
+#[tokio::test(start_paused = true)]
+async fn slot_that_comes_with_the_shutdown_is_not_used_for_a_retry() {
+    let shutdown = recoup::Shutdown::new();
+    let second = Duration::from_secs(1);
+    let recovery = Recovery::<&str>::builder("queued")
+        .retry(RetryPolicy::fixed(second).jitter(recoup::Jitter::None).max_attempts(2))
+        .bulkhead(recoup::Bulkhead::builder(1).queue(1))
+        .shutdown(&shutdown)
+        .build()
+        .unwrap();
+    let bulkhead = recovery.bulkhead().unwrap();
+    let call = execute_with_recovery(&recovery, |_| async { Err::<(), _>("down") });
+    let (ended, ()) = tokio::join!(call, async {
+        let slot = bulkhead.try_acquire().unwrap();
+        tokio::time::sleep(2 * second).await;
+        assert_eq!(bulkhead.queued(), 1);
+        shutdown.trigger();
+        drop(slot);
+    });
+    let error = ended.unwrap_err();
+    assert_eq!((error.reason(), error.attempts()), (&recoup::Reason::ShutDown, 1));
+    assert_eq!((bulkhead.in_use(), bulkhead.queued()), (0, 0));
+}
+
+/// Who came through the queue holds the slot for as long as the operation runs.
+#[tokio::test(start_paused = true)]
+async fn no_more_run_at_once_than_there_are_slots_though_most_have_queued() {
+    let recovery =
+        Recovery::<&str>::builder("db").bulkhead(recoup::Bulkhead::builder(2).queue(9)).build().unwrap();
+    let (running, most) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let calls = join_all((0..10).map(|_| {
+        execute_with_recovery(&recovery, |_| async {
+            running.set(running.get() + 1);
+            most.set(most.get().max(running.get()));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            running.set(running.get() - 1);
+            Ok(())
+        })
+    }));
+    assert!(calls.await.iter().all(Result::is_ok));
+    assert_eq!(most.get(), 2);
+}
