@@ -62,7 +62,6 @@ impl Runs {
 impl Counts<'_> {
     /// Counts one result. Whether the rules are to be judged after it.
     pub(super) fn record(&self, outcome: Outcome, slow: bool, rules: &Rules, now: Instant) -> bool {
-        let slow = slow && rules.slow.is_some();
         let mut mark = Mark { failed: false, slow, abandoned: false };
         match outcome {
             Outcome::Ignored => return false,

@@ -162,7 +162,6 @@ impl TimeWindow {
             let seen = word.load(Ordering::Relaxed);
             let (held, calls) = self.unpack(seen);
             let next = match held.cmp(&slice) {
-                _ if calls == 0 => self.pack(slice, 1),
                 CmpOrdering::Less => self.pack(slice, 1),
                 CmpOrdering::Equal if calls < self.most_calls => seen + 1,
                 CmpOrdering::Equal | CmpOrdering::Greater => return,
