@@ -28,7 +28,8 @@ impl CircuitBreaker {
         self.core.steer(|circuit, _, _| circuit.control = Control::ForcedOpen);
     }
 
-    /// Admits every call from now on and counts the results, but never opens. An open circuit is closed.
+    /// Admits every call from now on and counts the results, but never opens. It closes, if it was not closed,
+    /// and counts anew.
     pub fn force_closed(&self) {
         self.core.steer(|circuit, counts, now| {
             if circuit.control != Control::ForcedClosed {

@@ -36,7 +36,8 @@ const MAX_SHARE: f64 = 1_000.0;
 /// that retries do not multiply the load of a dependency that is down.
 ///
 /// Each success pays in a [share](RetryBudgetBuilder::share) of a token, and a slow
-/// [trickle](RetryBudgetBuilder::trickle) adds one now and then. Nothing is paid in for merely asking.
+/// [trickle](RetryBudgetBuilder::trickle) adds one now and then. Nothing is paid in for merely asking. The
+/// token of a retry that succeeds comes back, and so does that of one that is dropped: failures cost.
 ///
 /// A handle: clones share one store. Share it among all calls of one dependency. It is counted exactly, in
 /// millionths of a token, without a lock or a task; while it is full a success only reads it.

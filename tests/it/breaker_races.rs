@@ -1,10 +1,11 @@
 //! Threads against each other: the fast path and the lock agree.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
 use std::time::Duration;
 
 use recoup::{CircuitBreaker, CircuitState, HalfOpen, Outcome, Permit, Trip, Window};
+use tokio::sync::Semaphore;
 
 use crate::breaker_watch::{Seen, lets_in, report, watch};
 
@@ -94,6 +95,54 @@ fn thousand_failures_at_once_are_one_opening() {
                 Seen::Opened { trip: second, open_for, generation: 3 },
             ]
         );
+    }
+}
+
+/// A thousand tasks on four threads ask together when the open time is over: as many probe as were asked for, and
+/// the others are turned away, two hundred times in a row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thousand_tasks_at_the_end_of_the_open_time_are_exactly_so_many_probes() {
+    const TASKS: usize = 1_000;
+    for round in 0..200 {
+        let probes = 1 + round % 7;
+        let breaker = CircuitBreaker::builder("db")
+            .consecutive_failures(1)
+            .half_open(HalfOpen::probes(probes))
+            .open_for(NANOSECOND)
+            .no_ramp()
+            .build()
+            .unwrap();
+        breaker.admit().unwrap().settle(Outcome::Failure);
+        let (start, answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (breaker, start) = (breaker.clone(), Arc::clone(&start));
+                let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    start.acquire().await.unwrap().forget();
+                    let probe = breaker.call(|| async {
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        answer.acquire().await.unwrap().forget();
+                        Ok::<_, ()>(())
+                    });
+                    let probed = probe.await.is_ok();
+                    asked.fetch_add(usize::from(!probed), Ordering::SeqCst);
+                    probed
+                })
+            })
+            .collect();
+        start.add_permits(TASKS);
+        while asked.load(Ordering::SeqCst) < TASKS {
+            tokio::task::yield_now().await;
+        }
+        answer.add_permits(TASKS);
+        let mut probed = 0;
+        for task in tasks {
+            probed += u32::from(task.await.unwrap());
+        }
+        assert_eq!(probed, probes, "round {round}");
+        assert_eq!(breaker.state(), CircuitState::Closed);
     }
 }
 
