@@ -57,7 +57,7 @@ pub(crate) mod checker {
 
     /// How many times one order may take a thread off while it could go on. Loom's authors found two or three
     /// to show nearly every bug; each more takes many times as long. `LOOM_MAX_PREEMPTIONS` changes it.
-    const MAX_PREEMPTIONS: usize = 3;
+    const MAX_PREEMPTIONS: usize = 2;
 
     /// Runs the model in every order of its threads, and with every value that a load may give.
     pub(crate) fn run(model: impl Fn() + Send + Sync + 'static) {
