@@ -123,6 +123,16 @@ mod tests {
     }
 
     #[test]
+    fn thread_that_meets_another_writes_to_the_part_that_is_its_own_from_then_on() {
+        let count = Spread::<AtomicU64>::default();
+        std::thread::scope(|scope| {
+            for _ in 0..=2 * LINES {
+                scope.spawn(|| assert!(std::ptr::eq(count.spread(), count.mine()))).join().unwrap();
+            }
+        });
+    }
+
+    #[test]
     fn threads_dealt_out_in_turn_write_to_different_parts() {
         let count = Spread::<AtomicU64>::default();
         count.spread();

@@ -156,6 +156,20 @@ mod tests {
         assert_eq!(window.tally(), Tally { calls: 10, failed: 5, ..Tally::default() });
     }
 
+    #[test]
+    fn success_that_meets_another_thread_is_counted_in_the_part_of_its_own() {
+        let window = CountWindow::new(10);
+        window.success();
+        window.success_among_others();
+        window.success();
+        assert_eq!(window.tally(), Tally { calls: 3, ..Tally::default() });
+        assert_eq!(
+            window.total.load(Ordering::Relaxed),
+            1,
+            "once they have met, each writes to its own part"
+        );
+    }
+
     proptest! {
         #[test]
         fn tally_equals_a_recount_of_the_last_n(

@@ -231,7 +231,18 @@ mod tests {
         let later = start + Duration::from_secs(10);
         window.success(later);
         window.record(FAILED, start);
+        window.success(start);
         assert_eq!(window.tally(later), Tally { calls: 1, ..Tally::default() });
+    }
+
+    #[test]
+    fn success_at_the_very_end_of_a_slice_is_in_the_next() {
+        let start = now();
+        let window = TimeWindow::new(Duration::from_secs(10), start);
+        window.success(start);
+        window.success(start + Duration::from_secs(1));
+        assert_eq!(window.tally(start + Duration::from_secs(10)).calls, 1, "only the first has left");
+        assert_eq!(window.tally(start + Duration::from_secs(11)).calls, 0);
     }
 
     #[test]
@@ -264,13 +275,16 @@ mod tests {
     #[test]
     fn slice_that_is_full_stays_full_and_makes_no_other() {
         let start = now();
-        let window = TimeWindow::new(Duration::from_millis(1), start);
-        window.success(start);
-        let most = (1 << window.call_bits) - 1;
-        window.words.mine()[0].fetch_add(most - 1, Ordering::Relaxed); // as many more
-        for _ in 0..3 {
-            window.success(start);
-            assert_eq!(window.tally(start).calls, most);
+        for slice in [0_u8, 1] {
+            let now = start + Duration::from_micros(100) * slice.into();
+            let window = TimeWindow::new(Duration::from_millis(1), start);
+            window.success(now);
+            let most = (1 << window.call_bits) - 1;
+            window.words.mine()[usize::from(slice)].fetch_add(most - 1, Ordering::Relaxed); // as many more
+            for _ in 0..3 {
+                window.success(now);
+                assert_eq!(window.tally(now).calls, most, "slice {slice}");
+            }
         }
     }
 
