@@ -113,6 +113,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn sources_are_equal_that_draw_the_same_from_now_on() {
+        let (a, b) = (Dice::seeded(7), Dice::seeded(7));
+        assert_eq!(a, b);
+        assert_ne!(a, Dice::seeded(8));
+        assert_ne!(a, Dice::Fresh);
+        assert_eq!(Dice::Fresh, Dice::Fresh);
+        a.draw();
+        assert_ne!(a, b);
+        b.draw();
+        assert_eq!(a, b);
+    }
+
     /// What starts from 64 bits takes only 2^64 values, however many bits are drawn from it: among a hundred
     /// million identities two would be the same once in some four thousand programs.
     #[test]

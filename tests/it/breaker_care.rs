@@ -320,6 +320,20 @@ async fn b14_breaker_that_is_not_as_new_is_not_forgotten() {
     }
 }
 
+/// Rules that are the same are kept once; a key with its own keeps them, whoever was asked for before it.
+#[tokio::test(start_paused = true)]
+async fn b14_each_key_has_the_rules_it_was_given() {
+    let hosts = CircuitBreakers::new(10, |&most: &u32| breaker().consecutive_failures(most)).unwrap();
+    for most in [1, 3, 2] {
+        let host = hosts.get(&most);
+        for failed in 0..most {
+            assert!(lets_in(&host), "after {failed} of {most} failures");
+            report(&host, Outcome::Failure);
+        }
+        assert!(!lets_in(&host), "after {most} failures");
+    }
+}
+
 /// At a table full of open circuits, a new key's calls are let through by a breaker nobody remembers.
 #[tokio::test(start_paused = true)]
 async fn b14_full_table_lets_new_keys_through() {
