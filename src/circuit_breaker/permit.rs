@@ -168,3 +168,31 @@ impl fmt::Debug for Permit<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit_breaker::{CircuitBreaker, HalfOpen, Ramp};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn permit_given_under_the_lock_is_current_as_long_as_the_state_is_the_same() {
+        let breaker = CircuitBreaker::builder("b")
+            .consecutive_failures(1)
+            .open_for(SECOND)
+            .half_open(HalfOpen::probes(1))
+            .ramp(Ramp::new(1.0, 10 * SECOND))
+            .build()
+            .unwrap();
+        breaker.admit().unwrap().settle(Outcome::Failure);
+        tokio::time::advance(SECOND).await;
+        let probe = breaker.admit().unwrap();
+        assert!(probe.is_current());
+        probe.settle(Outcome::Success);
+        let returning = breaker.admit().unwrap(); // on the ramp, where each caller asks
+        assert!(returning.is_current());
+        breaker.admit().unwrap().settle(Outcome::Failure);
+        assert!(!returning.is_current());
+    }
+}

@@ -242,6 +242,12 @@ async fn circuit_that_opens_for_ever_names_no_moment() {
     let breaker = CircuitBreaker::builder("b").consecutive_failures(1).open_for(100 * YEAR).build().unwrap();
     breaker.admit().unwrap().settle(Outcome::Failure);
     assert_eq!(breaker.admit().map(drop).unwrap_err().retry_in(), Some(100 * YEAR));
+
+    // Of a time still longer it may say nothing, but not that it is over soon.
+    let centuries = Duration::from_secs((1 << 34) + 1);
+    let breaker = CircuitBreaker::builder("b").consecutive_failures(1).open_for(centuries).build().unwrap();
+    breaker.admit().unwrap().settle(Outcome::Failure);
+    assert!(breaker.admit().map(drop).unwrap_err().retry_in().is_none_or(|wait| wait > 100 * YEAR));
 }
 
 #[tokio::test(start_paused = true)]
