@@ -215,6 +215,13 @@ impl Probing {
 mod tests {
     use super::*;
 
+    /// 100 * 0.29 is a little less than 29 for a computer.
+    #[test]
+    fn share_that_is_a_whole_number_of_probes_may_fail() {
+        assert_eq!(HalfOpen::probes(100).failure_rate(0.29).allowed_failures(), 29);
+        assert_eq!(HalfOpen::probes(100).failure_rate(0.289).allowed_failures(), 28);
+    }
+
     #[test]
     fn turned_away_callers_ask_again_ever_more_seldom_and_by_the_end_of_the_lease() {
         let start = crate::time::now();
