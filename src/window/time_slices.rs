@@ -180,7 +180,9 @@ impl TimeWindow {
     fn slice(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.origin);
         let seconds = since.as_secs().saturating_mul(1_000_000_000);
-        seconds.saturating_add(since.subsec_nanos().into()) / self.slice_nanos
+        let slice = seconds.saturating_add(since.subsec_nanos().into()) / self.slice_nanos;
+        // The last that a word can hold is decades away; it lasts for ever, and what comes counts in it.
+        slice.min(u64::MAX >> self.call_bits)
     }
 
     fn place(slice: u64) -> usize {
@@ -256,6 +258,20 @@ mod tests {
                 let tally = window.tally(later);
                 assert_eq!((tally.calls, tally.failed), (5, 5), "{span:?} after {years} years");
             }
+        }
+    }
+
+    #[test]
+    fn what_outlives_the_numbers_of_the_slices_still_counts_whole() {
+        let start = now();
+        let window = TimeWindow::new(TimeWindow::SHORTEST, start);
+        for years in [100_u64, 200, 400] {
+            let later = start + Duration::from_secs(60 * 60 * 24 * 365 * years);
+            window.record(FAILED, later);
+            window.success(later);
+            let tally = window.tally(later);
+            assert_eq!(tally.calls, 2 * tally.failed, "after {years} years");
+            assert!(tally.failed > 0);
         }
     }
 

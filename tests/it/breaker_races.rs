@@ -126,9 +126,9 @@ async fn thousand_tasks_at_the_end_of_the_open_time_are_exactly_so_many_probes()
                         answer.acquire().await.unwrap().forget();
                         Ok::<_, ()>(())
                     });
-                    let probed = probe.await.is_ok();
-                    asked.fetch_add(usize::from(!probed), Ordering::SeqCst);
-                    probed
+                    let passed = probe.await.is_ok();
+                    asked.fetch_add(usize::from(!passed), Ordering::SeqCst);
+                    passed
                 })
             })
             .collect();
@@ -137,11 +137,11 @@ async fn thousand_tasks_at_the_end_of_the_open_time_are_exactly_so_many_probes()
             tokio::task::yield_now().await;
         }
         answer.add_permits(TASKS);
-        let mut probed = 0;
+        let mut passed = 0;
         for task in tasks {
-            probed += u32::from(task.await.unwrap());
+            passed += u32::from(task.await.unwrap());
         }
-        assert_eq!(probed, probes, "round {round}");
+        assert_eq!(passed, probes, "round {round}");
         assert_eq!(breaker.state(), CircuitState::Closed);
     }
 }
