@@ -32,7 +32,7 @@ fn rates_of_three_threads_are_exact() {
         });
         assert_eq!(callers.map(join), [[true; 2]; 3], "it opens with the last of them at the earliest");
         let tally = Tally { calls: 6, failed: 4, ..Tally::default() };
-        assert_eq!(breaker.core.counts.tallies(now), [Some(tally), Some(tally)]);
+        assert_eq!(breaker.core.look(|_, counts| counts.tallies(now)), [Some(tally), Some(tally)]);
         told.try_iter().collect::<Vec<_>>()
     });
     assert_eq!(came, BTreeSet::from([vec![], vec![Told::Opened(1)]]));
