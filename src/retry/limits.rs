@@ -2,7 +2,21 @@
 
 use std::time::Duration;
 
-/// Whether time is limited: [`Untimed`] or [`Timed`], and nothing else.
+/// Whether time is limited: [`Untimed`] or [`Timed`], and nothing else. For code that takes policies of both
+/// kinds:
+///
+/// ```
+/// use std::time::Duration;
+/// use recoup::{RetryPolicy, TimeLimits};
+///
+/// fn attempts<L: TimeLimits>(policy: &RetryPolicy<L>) -> Option<u32> {
+///     policy.max_attempts()
+/// }
+/// let untimed = RetryPolicy::default();
+/// let timed = RetryPolicy::builder().deadline(Duration::from_secs(1)).build()?;
+/// assert_eq!((attempts(&untimed), attempts(&timed)), (Some(3), Some(3)));
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 pub trait TimeLimits: sealed::Limits {}
 
 /// Marks a policy without time limits: `retry` ends in the operation's own error.
