@@ -147,6 +147,7 @@ mod error;
 mod event;
 mod fallback;
 mod nested;
+mod priority;
 mod random;
 mod reconnect;
 mod recovery;
@@ -189,6 +190,7 @@ pub use crate::dead_letter::{
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
+pub use crate::priority::Priority;
 pub use crate::reconnect::{Reconnect, ReconnectBuilder, Supervise, reconnect};
 pub use crate::recovery::{
     ExecuteWithRecovery, Recovery, RecoveryBuilder, Using, execute_with_recovery, execute_with_recovery_mut,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::dead_letter::{DeadLetter, LetterId, Payload};
 use crate::event::CallInfo;
+use crate::priority::Priority;
 use crate::random::Dice;
 use crate::time::Instant;
 
@@ -42,6 +43,7 @@ pub struct CallContext<'p> {
     headers: BTreeMap<String, String>,
     payload: Option<Box<dyn Fn() -> Payload + Send + Sync + 'p>>,
     deadline: Option<Instant>,
+    priority: Priority,
     redriven: Option<LetterId>,
 }
 
@@ -57,6 +59,7 @@ impl<'p> CallContext<'p> {
             headers: BTreeMap::new(),
             payload: None,
             deadline: None,
+            priority: Priority::Normal,
             redriven: None,
         }
     }
@@ -104,6 +107,19 @@ impl<'p> CallContext<'p> {
         self
     }
 
+    /// How much the call matters where something is scarce. Default: [`Priority::Normal`].
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// How much the call matters where something is scarce.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
     /// The key by which the server knows attempts of the same call.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
@@ -121,6 +137,7 @@ impl<'p> CallContext<'p> {
             headers: letter.headers.clone(),
             payload: None,
             deadline: None,
+            priority: Priority::Normal,
             redriven: Some(letter.id),
         }
     }

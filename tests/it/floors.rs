@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("window", 0),
     ("event", 0),
     ("nested", 0),
+    ("priority", 0),
     ("rejection", 0),
     ("shutdown", 0),
     ("timer", 0),
