@@ -98,7 +98,7 @@ impl<'r> Before<'r> {
                     Err(Instead::GiveUp(Reason::ShutDown))
                 } else {
                     ready!(timer.poll_until(*until, cx));
-                    plan.waited(then.take().expect("a wait ends once"))
+                    plan.waited(then.take().expect("a wait ends once"), &Now::unread())
                 }
             }
         })

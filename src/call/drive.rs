@@ -116,7 +116,7 @@ where
                     match ended {
                         Ok(Ok(value)) => match this.plan.policies.judge(&value) {
                             None => {
-                                this.plan.succeeded();
+                                this.plan.succeeded(&Now::unread());
                                 return Poll::Ready(Ok(value));
                             }
                             Some(answer) => self.as_mut().unfinished(value, answer),
@@ -155,14 +155,14 @@ where
     #[cold]
     fn failed(self: Pin<&mut Self>, result: Result<E, Cut>) -> End<T, E> {
         let mut this = self;
-        let instead = this.as_mut().project().plan.failed(result);
+        let instead = this.as_mut().project().plan.failed(result, &Now::unread());
         this.turn(instead, None)
     }
 
     #[cold]
     fn unfinished(self: Pin<&mut Self>, value: T, answer: Classification) -> End<T, E> {
         let mut this = self;
-        let instead = this.as_mut().project().plan.unfinished(answer);
+        let instead = this.as_mut().project().plan.unfinished(answer, &Now::unread());
         this.turn(instead, Some(value))
     }
 
@@ -181,10 +181,10 @@ where
         };
         this.stage.set(Stage::Done);
         if let Some(value) = kept {
-            this.plan.give_up_with_a_value(reason);
+            this.plan.give_up_with_a_value(reason, &Now::unread());
             return Some(Ok(value));
         }
-        let (error, burial) = this.plan.give_up(reason);
+        let (error, burial) = this.plan.give_up(reason, &Now::unread());
         let Some(push) = burial else { return Some(Err(error)) };
         this.plan.past().side = Some(Aside::Burying(push, error));
         this.stage.set(Stage::Aside);

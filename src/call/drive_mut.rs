@@ -56,14 +56,16 @@ where
                     let mut attempt = pin!(op(&mut *state, plan.attempt()));
                     poll_fn(|cx| attempt::poll(attempt.as_mut(), &mut plan, timer.as_mut(), cx)).await
                 };
-                Err(plan.failed(match ended {
+                let now = Now::unread();
+                let failure = match ended {
                     Ok(Ok(value)) => {
-                        plan.succeeded();
+                        plan.succeeded(&now);
                         return Ok(value);
                     }
                     Ok(Err(error)) => Ok(error),
                     Err(cut) => Err(cut),
-                }))
+                };
+                Err(plan.failed(failure, &now))
             }
             Err(instead) => match Before::new(instead, &plan) {
                 Ok(mut before) => {
@@ -74,7 +76,7 @@ where
             },
         };
     };
-    let (mut error, burial) = plan.give_up(reason);
+    let (mut error, burial) = plan.give_up(reason, &Now::unread());
     if let Some(push) = burial {
         plan.buried(push.await, &mut error);
     }

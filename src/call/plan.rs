@@ -58,7 +58,7 @@ pub(super) struct Past<E, S, H> {
 }
 
 /// What comes instead of an attempt.
-pub(super) enum Instead<'r> {
+pub(crate) enum Instead<'r> {
     /// Ask the hook, then wait.
     Ask(BoxFuture<'r, ControlFlow<()>>, Wait),
     /// Wait, then begin again.
@@ -70,18 +70,18 @@ pub(super) enum Instead<'r> {
 }
 
 /// A letter on its way to its queue.
-pub(super) type Burial<'r> = BoxFuture<'r, Result<Receipt, PushError>>;
+pub(crate) type Burial<'r> = BoxFuture<'r, Result<Receipt, PushError>>;
 
 /// Something to wait for that holds no slot.
 #[derive(Debug)]
-pub(super) struct Wait {
-    pub(super) until: Instant,
-    pub(super) then: Then,
+pub(crate) struct Wait {
+    pub(crate) until: Instant,
+    pub(crate) then: Then,
 }
 
 /// What to do after a wait.
 #[derive(Debug)]
-pub(super) enum Then {
+pub(crate) enum Then {
     Begin,
     /// The budget was empty. It should have a token by now, but others wait for it too: this call goes on
     /// waiting no longer than until then.
@@ -148,7 +148,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// The attempt has to wait. When it first had to.
-    pub(super) fn pends(&mut self, now: &Now) -> Instant {
+    pub(crate) fn pends(&mut self, now: &Now) -> Instant {
         let started = *self.started.get_or_insert_with(|| now.get());
         match &mut self.past {
             Some(past) => *past.pending_since.get_or_insert_with(|| now.get()),
@@ -168,7 +168,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// What to tell the operation about the attempt that begins.
-    pub(super) fn attempt(&self) -> Attempt {
+    pub(crate) fn attempt(&self) -> Attempt {
         Attempt::new(self.attempts, self.deadline())
     }
 

@@ -16,7 +16,7 @@ use crate::time::{Instant, Now};
 impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// Asks everyone who has a say whether an attempt may be made.
     #[inline(always)]
-    pub(in crate::call) fn begin(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+    pub(crate) fn begin(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         if self.watched() {
             self.started(now);
         }
@@ -132,30 +132,29 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// A wait is over.
-    pub(in crate::call) fn waited(&mut self, then: Then) -> Result<(), Instead<'r>> {
-        let now = Now::unread();
+    pub(crate) fn waited(&mut self, then: Then, now: &Now) -> Result<(), Instead<'r>> {
         match then {
-            Then::Begin => self.begin(&now),
+            Then::Begin => self.begin(now),
             Then::Reserve { no_later_than } => {
                 let rules = self.policies.rules();
                 match rules.budget.as_ref().and_then(|budget| budget.reserve(now.get())) {
                     Some(token) => {
                         self.past().token = Some(token);
-                        self.begin(&now)
+                        self.begin(now)
                     }
                     // Somebody else was faster.
-                    None => match self.wait_for_token(now.get(), no_later_than, &now) {
+                    None => match self.wait_for_token(now.get(), no_later_than, now) {
                         Some(wait) => Err(Instead::Wait(wait)),
                         None => Err(Instead::GiveUp(Reason::BudgetExhausted)),
                     },
                 }
             }
             Then::Leave(turn) => {
-                if let Some(later) = turn.leave(&now) {
-                    return Err(self.wait_for(later, &now));
+                if let Some(later) = turn.leave(now) {
+                    return Err(self.wait_for(later, now));
                 }
-                self.may_go_on(&now).map_err(Instead::GiveUp)?;
-                self.enter(&now)
+                self.may_go_on(now).map_err(Instead::GiveUp)?;
+                self.enter(now)
             }
         }
     }

@@ -9,16 +9,20 @@ use crate::classification::{Category, Classification};
 use crate::dead_letter::{PushError, Receipt};
 use crate::error::{self, Reason, RecoveryError};
 use crate::event::{DelaySource, Event};
-use crate::time::{self, Now};
+use crate::time::Now;
 
 impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// The error of a call that ends now, and the burial that it is owed, if somebody keeps letters. Where
     /// there is none, the call [has ended](Self::ended) with this; where there is one, it ends after it, so
     /// that nobody's hook can come between a call and its letter.
     #[cold]
-    pub(in crate::call) fn give_up(&mut self, reason: Reason) -> (RecoveryError<E>, Option<Burial<'r>>) {
+    pub(crate) fn give_up(
+        &mut self,
+        reason: Reason,
+        now: &Now,
+    ) -> (RecoveryError<E>, Option<Burial<'r>>) {
         let history = self.past.as_mut().map(|past| std::mem::take(&mut past.history)).unwrap_or_default();
-        let mut error = self.error(reason);
+        let mut error = self.error(reason, now);
         let graveyard = self.policies.graveyard();
         let redriven = graveyard.as_ref().and_then(Graveyard::redriven);
         let burial = match (graveyard, redriven) {
@@ -36,13 +40,13 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         (error, burial)
     }
 
-    fn error(&mut self, reason: Reason) -> RecoveryError<E> {
+    fn error(&mut self, reason: Reason, now: &Now) -> RecoveryError<E> {
         // What is there is taken, and not the box: hooks are still to be told, and a call that was only turned
         // away has none.
         let past = self.past.as_mut();
         let (error, classification, timed_out) =
             past.map(|past| (past.error.take(), past.classification, past.timed_out)).unwrap_or_default();
-        let elapsed = self.started.map(|started| time::now().saturating_duration_since(started));
+        let elapsed = self.started.map(|started| now.get().saturating_duration_since(started));
         RecoveryError {
             name: self.policies.name(),
             reason,
@@ -84,8 +88,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
 
     /// As [`give_up`](Self::give_up), for a call that ends with the last value it got.
     #[cold]
-    pub(in crate::call) fn give_up_with_a_value(&mut self, reason: Reason) {
-        let error = self.error(reason);
+    pub(in crate::call) fn give_up_with_a_value(&mut self, reason: Reason, now: &Now) {
+        let error = self.error(reason, now);
         self.tell_give_up(&error);
         self.policies.gave_up(self.past.as_mut().map(|past| &mut past.hooks), &error);
     }

@@ -16,9 +16,8 @@ use crate::time::{Instant, Now, later_or_far};
 impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// The attempt gave a value.
     #[inline(always)]
-    pub(in crate::call) fn succeeded(&mut self) {
-        let now = Now::unread();
-        self.pass.succeed(&now);
+    pub(crate) fn succeeded(&mut self, now: &Now) {
+        self.pass.succeed(now);
         if let Some(budget) = &self.policies.rules().budget {
             budget.deposit();
         }
@@ -26,15 +25,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             drop(past); // with a token that was not needed after all: back to the budget
         }
         if self.watched() {
-            self.tell_succeeded(&now);
+            self.tell_succeeded(now);
         }
     }
 
     /// The attempt failed, or was cut short. Everyone learns from the one answer about it.
     #[cold]
-    pub(in crate::call) fn failed(&mut self, result: Result<E, Cut>) -> Instead<'r> {
+    pub(crate) fn failed(&mut self, result: Result<E, Cut>, now: &Now) -> Instead<'r> {
         let inner = nested::take();
-        let now = Now::unread();
         let cut = result.as_ref().err().copied();
         let (failure, answer) = match result {
             Ok(error) => {
@@ -45,7 +43,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             Err(_) => (Failure::CutShort, Classification::of(Category::Timeout)),
         };
         let outcome = if cut == Some(Cut::Deadline) { Outcome::Abandoned } else { answer.health().into() };
-        self.learn(failure, answer, outcome, &now);
+        self.learn(failure, answer, outcome, now);
         self.tell_failed(answer);
         if cut == Some(Cut::Deadline) {
             return Instead::GiveUp(Reason::DeadlineExceeded);
@@ -58,16 +56,15 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                 observers.tell(|| Event::NestedRetry { outer: self.policies.info().name, inner: &inner });
             }
         }
-        self.decide(answer, &now)
+        self.decide(answer, now)
     }
 
     /// The attempt gave a value that is not good enough.
     #[cold]
-    pub(in crate::call) fn unfinished(&mut self, answer: Classification) -> Instead<'r> {
-        let now = Now::unread();
-        self.learn(Failure::Value, answer, answer.health().into(), &now);
+    pub(in crate::call) fn unfinished(&mut self, answer: Classification, now: &Now) -> Instead<'r> {
+        self.learn(Failure::Value, answer, answer.health().into(), now);
         self.tell_failed(answer);
-        self.decide(answer, &now)
+        self.decide(answer, now)
     }
 
     /// Breaker, cooldown and budget learn from the one answer, the slot comes back, and the call remembers.
