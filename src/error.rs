@@ -11,6 +11,7 @@ use crate::classification::Classification;
 use crate::cooldown::CoolingDown;
 use crate::dead_letter::{DeadReason, Failed, LetterId, PushError};
 use crate::nested;
+use crate::retry::{Throttled, Withheld};
 
 /// Why a call ended without a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,10 @@ pub enum Reason {
     AttemptsExhausted,
     /// The retry budget had nothing left.
     BudgetExhausted,
+    /// The throttle let no retry be made, for another reason than that its tokens were spent.
+    Withheld(Withheld),
+    /// The throttle held the first attempt back: the dependency is overloaded.
+    Throttled(Throttled),
     /// The call's deadline came, or the next wait would not have fitted.
     DeadlineExceeded,
     /// The server asked for a longer wait than the policy obeys.
@@ -48,6 +53,8 @@ impl Reason {
             Self::Permanent => "permanent",
             Self::AttemptsExhausted => "attempts",
             Self::BudgetExhausted => "budget",
+            Self::Withheld(why) => why.name(),
+            Self::Throttled(_) => "throttled",
             Self::DeadlineExceeded => "deadline",
             Self::HintTooLong(_) => "hint",
             Self::NestedRetry => "nested",
@@ -62,14 +69,20 @@ impl Reason {
     /// Whether one of our own policies refused to make the attempt.
     #[must_use]
     pub const fn is_rejection(&self) -> bool {
-        matches!(self, Self::CircuitOpen(_) | Self::BulkheadFull(_) | Self::CoolingDown(_))
+        matches!(
+            self,
+            Self::Throttled(_) | Self::CircuitOpen(_) | Self::BulkheadFull(_) | Self::CoolingDown(_)
+        )
     }
 
     /// Whether a call that ends so speaks for a retry around it, even if it never came to repeat anything:
     /// someone refused the load or the wait that another attempt would be. Whoever repeats the call sooner
     /// gets around that.
     pub(crate) const fn speaks_for_retries_around(&self) -> bool {
-        let refused = matches!(self, Self::BudgetExhausted | Self::HintTooLong(_) | Self::NestedRetry);
+        let refused = matches!(
+            self,
+            Self::BudgetExhausted | Self::Withheld(_) | Self::HintTooLong(_) | Self::NestedRetry
+        );
         refused || self.is_rejection() || matches!(self, Self::StoppedByHook | Self::ShutDown)
     }
 
@@ -78,11 +91,11 @@ impl Reason {
         match self {
             Self::Permanent => DeadReason::Permanent,
             Self::AttemptsExhausted | Self::NestedRetry => DeadReason::Exhausted,
-            Self::BudgetExhausted => DeadReason::Budget,
+            Self::BudgetExhausted | Self::Withheld(_) => DeadReason::Budget,
             Self::DeadlineExceeded | Self::HintTooLong(_) => DeadReason::Deadline,
             Self::StoppedByHook | Self::ShutDown => DeadReason::Cancelled,
             Self::CircuitOpen(_) => DeadReason::CircuitOpen,
-            Self::BulkheadFull(_) | Self::CoolingDown(_) => DeadReason::Rejected,
+            Self::Throttled(_) | Self::BulkheadFull(_) | Self::CoolingDown(_) => DeadReason::Rejected,
         }
     }
 }
@@ -93,6 +106,8 @@ impl fmt::Display for Reason {
             Self::Permanent => f.write_str("the error is permanent"),
             Self::AttemptsExhausted => f.write_str("no attempt is left"),
             Self::BudgetExhausted => f.write_str("the retry budget is empty"),
+            Self::Withheld(why) => why.fmt(f),
+            Self::Throttled(throttled) => throttled.fmt(f),
             Self::DeadlineExceeded => f.write_str("the deadline leaves no time"),
             Self::HintTooLong(hint) => write!(f, "the server asked to wait {hint:?}"),
             Self::NestedRetry => f.write_str("a retry inside of it gave up"),

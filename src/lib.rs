@@ -200,8 +200,8 @@ pub use crate::redrive::{
 };
 pub use crate::rejection::CallError;
 pub use crate::retry::{
-    Nested, OnEmptyBudget, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder, TimeLimits,
-    Timed, Untimed,
+    Nested, OnEmptyBudget, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder, Throttle,
+    ThrottleBuilder, ThrottleSnapshot, Throttled, TimeLimits, Timed, Untimed, Withheld,
 };
 pub use crate::retrying::{Retry, retry, retry_mut, retry_with};
 pub use crate::setting::SettingError;

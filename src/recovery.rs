@@ -23,6 +23,7 @@ use crate::cooldown::Cooldown;
 use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observer, Observers};
+use crate::priority::Priority;
 use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Timed};
 use crate::shutdown::Shutdown;
 
@@ -242,6 +243,10 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
 
     fn rules(&self) -> &RetryRules {
         self.using.parts.retry.rules()
+    }
+
+    fn priority(&self) -> Priority {
+        self.using.context.map_or(Priority::Normal, CallContext::priority)
     }
 
     fn limits(&self) -> Limits {

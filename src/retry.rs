@@ -5,6 +5,7 @@ mod decide;
 mod limits;
 mod policy;
 mod rules;
+mod throttle;
 
 pub(crate) use self::budget::Token;
 pub use self::budget::{RetryBudget, RetryBudgetBuilder};
@@ -14,3 +15,5 @@ pub use self::limits::{TimeLimits, Timed, Untimed};
 pub use self::policy::{RetryPolicy, RetryPolicyBuilder};
 pub(crate) use self::rules::RetryRules;
 pub use self::rules::{Nested, OnEmptyBudget};
+pub(crate) use self::throttle::{Attempted, Leave};
+pub use self::throttle::{Throttle, ThrottleBuilder, ThrottleSnapshot, Throttled, Withheld};

@@ -19,7 +19,7 @@ use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
 use crate::error::Reason;
 use crate::event::Observers;
-use crate::retry::{Progress, Token};
+use crate::retry::{Attempted, Leave, Progress, Token};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, earlier, later};
 
@@ -52,6 +52,10 @@ pub(super) struct Past<E, S, H> {
     pending_since: Option<Instant>,
     /// Held from the decision to retry until the retry has ended; dropped, it goes back to the budget.
     token: Option<Token>,
+    /// The same of the throttle.
+    leave: Option<Leave>,
+    /// How the last attempt failed, as a throttle sees it.
+    seen: Option<Attempted>,
     pub(super) hooks: H,
     /// The driver's.
     pub(super) side: S,
@@ -83,8 +87,8 @@ pub(crate) struct Wait {
 #[derive(Debug)]
 pub(crate) enum Then {
     Begin,
-    /// The budget was empty. It should have a token by now, but others wait for it too: this call goes on
-    /// waiting no longer than until then.
+    /// The budget was empty, or the throttle held the retry back. It should let one pass by now, but others
+    /// wait for it too: this call goes on waiting no longer than until then.
     Reserve {
         no_later_than: Instant,
     },
@@ -197,6 +201,8 @@ impl<E, S: Default, H: Default> Default for Past<E, S, H> {
             last_delay: Duration::ZERO,
             pending_since: None,
             token: None,
+            leave: None,
+            seen: None,
             hooks: H::default(),
             side: S::default(),
         }

@@ -15,7 +15,8 @@ use crate::classification::Classification;
 use crate::cooldown::Cooldown;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
-use crate::retry::RetryRules;
+use crate::priority::Priority;
+use crate::retry::{RetryBudget, RetryRules, Throttle};
 use crate::shutdown::Shutdown;
 use crate::time::Instant;
 
@@ -48,6 +49,16 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn limits(&self) -> Limits;
     fn classify(&self, error: &E) -> Classification;
 
+    /// How much the call matters.
+    fn priority(&self) -> Priority {
+        Priority::Normal
+    }
+    fn throttle(&self) -> Option<&Throttle> {
+        self.rules().throttle.as_ref()
+    }
+    fn budget(&self) -> Option<&RetryBudget> {
+        self.rules().budget.as_ref()
+    }
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
         None
     }

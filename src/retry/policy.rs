@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::budget::RetryBudget;
 use super::limits::{Timed, Untimed};
 use super::rules::{Nested, OnEmptyBudget, RetryRules, Schedule};
+use super::throttle::{Throttle, ThrottleBuilder};
 use crate::backoff::{Backoff, DelayBounds, Jitter};
 use crate::classification::Category;
 use crate::random::Dice;
@@ -14,10 +15,16 @@ use crate::setting::{Check, SettingError};
 
 const CHECK: Check = Check("retry policy");
 
+/// With fewer, what fails one attempt in ten by chance would fail more than one call in a thousand.
+const DEFAULT_ATTEMPTS: u32 = 4;
+
+/// The gate of a policy whose number of attempts nobody chose.
+const DEFAULT_GATE: u32 = 3;
+
 /// How failed attempts are repeated. Built once and shared: clones share the retry budget.
 ///
-/// The defaults are safe for a fleet: at most 3 attempts, exponential backoff from 100 ms up to 30 s with full
-/// jitter, and a [`RetryBudget`] that lets retries be at most a fifth of what succeeds.
+/// The defaults are safe for a fleet: at most 4 attempts, exponential backoff from 100 ms up to 30 s with full
+/// jitter, and a [`Throttle`] that lets retries be at most a fifth of what succeeds, and few when nothing does.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,8 +56,10 @@ pub struct RetryPolicy<L = Untimed> {
 impl RetryPolicy {
     /// Starts from the defaults.
     pub fn builder() -> RetryPolicyBuilder {
-        let (rules, overrides) = (RetryRules::plain(), Vec::new());
-        RetryPolicyBuilder { rules, overrides, own_budget: true, problem: None, limits: PhantomData }
+        let mut rules = RetryRules::plain();
+        rules.schedule.max_attempts = Some(DEFAULT_ATTEMPTS);
+        let own = Some(Throttle::builder());
+        RetryPolicyBuilder { rules, overrides: Vec::new(), own, problem: None, limits: PhantomData }
     }
 
     /// Starts from the defaults, with this backoff. Jitter is full unless said otherwise.
@@ -83,6 +92,28 @@ impl RetryPolicy {
         Self::backoff(Backoff::decorrelated(base))
     }
 
+    /// For one of many clients: the default, by its name.
+    #[must_use]
+    pub fn fleet() -> Self {
+        Self::default()
+    }
+
+    /// For a program that calls a service alone, or as one of a few: as the default, but a timeout is retried
+    /// even if nothing is known of the service yet. See [`Throttle::single_client`].
+    #[must_use]
+    pub fn single_client() -> Self {
+        Self::builder().throttle(Throttle::single_client()).unchecked()
+    }
+
+    /// For a connection that must come back, however long it takes: without end, waits of 100 ms and more up to
+    /// 30 s of which half is left to chance, and nothing that withholds an attempt. Of 100,000 sessions lost for
+    /// a minute the last is back no later than with full jitter, after half as many attempts.
+    #[must_use]
+    pub fn reconnect() -> Self {
+        let waits = Backoff::exponential(Duration::from_millis(100)).jitter(Jitter::Equal);
+        Self::builder().backoff(waits).unlimited_attempts().no_budget().unchecked()
+    }
+
     /// One attempt, and no other.
     #[must_use]
     pub fn never() -> Self {
@@ -99,7 +130,13 @@ impl<L> RetryPolicy<L> {
         self.rules.schedule.backoff.preview(attempts.min(waits))
     }
 
-    /// The budget that calls under this policy share.
+    /// The throttle that calls under this policy share.
+    #[must_use]
+    pub fn throttle(&self) -> Option<&Throttle> {
+        self.rules.throttle.as_ref()
+    }
+
+    /// The budget that calls under this policy share, if it was given one.
     #[must_use]
     pub fn budget(&self) -> Option<&RetryBudget> {
         self.rules.budget.as_ref()
@@ -148,23 +185,27 @@ impl<L> TryFrom<RetryPolicyBuilder<L>> for RetryPolicy<Timed> {
 pub struct RetryPolicyBuilder<L = Untimed> {
     rules: RetryRules,
     overrides: Vec<(Category, Schedule)>,
-    /// Whether each policy that is built gets a budget of its own.
-    own_budget: bool,
+    /// What each policy that is built gets a throttle of its own by.
+    own: Option<ThrottleBuilder>,
     /// The first mistake that a setter met; `build` tells it.
     problem: Option<SettingError>,
     limits: PhantomData<fn() -> L>,
 }
 
 impl<L> RetryPolicyBuilder<L> {
-    /// The most attempts that one call makes, the first included, at least 1. Default: 3.
+    /// The most attempts that one call makes, the first included, at least 1. Default: 4, of which a dependency
+    /// that answers nothing gets 3 and then one a call, see [`gate`](ThrottleBuilder::gate). The gate of the
+    /// default throttle is as wide as the number given here, if that is more than 3.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.rules.schedule.max_attempts = Some(attempts);
+        self.own = self.own.map(|own| own.gate(attempts.max(DEFAULT_GATE)));
         self
     }
 
     /// As many attempts as it takes. Give the call a deadline, or be ready to drop it.
     pub fn unlimited_attempts(mut self) -> Self {
         self.rules.schedule.max_attempts = None;
+        self.own = self.own.map(|own| own.gate(u32::MAX));
         self
     }
 
@@ -223,22 +264,32 @@ impl<L> RetryPolicyBuilder<L> {
         self
     }
 
-    /// The budget that limits retries to a share of what succeeds. Hand the same one to every policy for one
-    /// dependency. Default: one of this policy's own, with the defaults of [`RetryBudget`].
+    /// What holds back attempts that would make an outage worse. Hand the same one to every policy for one
+    /// dependency. Default: one of this policy's own, [`Throttle::fleet`].
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.rules.throttle = Some(throttle);
+        self.own = None;
+        self
+    }
+
+    /// A budget that limits retries to a share of what succeeds, instead of the default throttle. Hand the same
+    /// one to every policy for one dependency. Default: none; a policy that is given a
+    /// [`throttle`](Self::throttle) as well asks both.
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.rules.budget = Some(budget);
-        self.own_budget = false;
+        self.own = None;
         self
     }
 
-    /// No budget. An outage then meets every retry that the attempts allow.
+    /// Neither throttle nor budget. An outage then meets every retry that the attempts allow.
     pub fn no_budget(mut self) -> Self {
         self.rules.budget = None;
-        self.own_budget = false;
+        self.rules.throttle = None;
+        self.own = None;
         self
     }
 
-    /// What to do when the budget is empty. Default: [`OnEmptyBudget::Fail`].
+    /// What to do when the budget is empty, or the throttle withholds a retry. Default: [`OnEmptyBudget::Fail`].
     pub fn on_empty_budget(mut self, what: OnEmptyBudget) -> Self {
         self.rules.on_empty = what;
         self
@@ -260,6 +311,7 @@ impl<L> RetryPolicyBuilder<L> {
     /// The seed of the jitter, so that a run can be repeated. Default: fresh randomness.
     pub fn seed(mut self, seed: u64) -> Self {
         self.rules.dice = Dice::seeded(seed);
+        self.own = self.own.map(|own| own.seed(!seed));
         self
     }
 
@@ -302,25 +354,25 @@ impl<L> RetryPolicyBuilder<L> {
     /// For settings that are known to work.
     fn unchecked(mut self) -> RetryPolicy<L> {
         self.rules.by_category = self.overrides;
-        if self.own_budget {
-            self.rules.budget = Some(RetryBudget::default());
+        if let Some(own) = self.own {
+            self.rules.throttle = Some(own.unchecked());
         }
         RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 
     fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
-        let Self { rules, overrides, own_budget, problem, limits: _ } = self;
-        RetryPolicyBuilder { rules, overrides, own_budget, problem, limits: PhantomData }
+        let Self { rules, overrides, own, problem, limits: _ } = self;
+        RetryPolicyBuilder { rules, overrides, own, problem, limits: PhantomData }
     }
 }
 
 impl<L> Clone for RetryPolicyBuilder<L> {
     fn clone(&self) -> Self {
-        let Self { rules, overrides, own_budget, problem, limits } = self;
+        let Self { rules, overrides, own, problem, limits } = self;
         Self {
             rules: rules.clone(),
             overrides: overrides.clone(),
-            own_budget: *own_budget,
+            own: own.clone(),
             problem: problem.clone(),
             limits: *limits,
         }

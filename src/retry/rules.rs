@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::budget::RetryBudget;
 use super::limits::CallLimits;
+use super::throttle::Throttle;
 use crate::backoff::{Backoff, Jitter};
 use crate::classification::Category;
 use crate::random::Dice;
@@ -27,15 +28,15 @@ pub enum Nested {
     Allow,
 }
 
-/// What a call does when the retry budget is empty.
+/// What a call does when the retry budget is empty, or the throttle withholds a retry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnEmptyBudget {
     /// Gives up at once with the operation's own error. The default.
     #[default]
     Fail,
-    /// Waits for the budget's trickle before each retry, but no longer than this, which is longer than zero.
-    /// For batches.
+    /// Waits for the trickle of the budget or the throttle before each retry, but no longer than this, which is
+    /// longer than zero. For batches.
     Wait(Duration),
 }
 
@@ -47,6 +48,7 @@ pub(crate) struct RetryRules {
     pub(super) max_hint: Duration,
     pub(super) clamp_hints: bool,
     pub(super) dice: Dice,
+    pub(crate) throttle: Option<Throttle>,
     pub(crate) budget: Option<RetryBudget>,
     pub(crate) on_empty: OnEmptyBudget,
     pub(crate) attempt_timeout: Option<Duration>,
@@ -69,8 +71,8 @@ impl RetryRules {
         CallLimits { attempt: self.attempt_timeout, call: self.deadline }
     }
 
-    /// The defaults, without a budget: what `retry` uses when it is given no policy. A budget would have to
-    /// outlive the call, and nothing of ours does.
+    /// What `retry` uses when it is given no policy: without a throttle, for that would have to outlive the
+    /// call, and nothing of ours does.
     pub(crate) const fn plain() -> Self {
         Self {
             schedule: Schedule {
@@ -81,6 +83,7 @@ impl RetryRules {
             max_hint: Duration::from_secs(300),
             clamp_hints: false,
             dice: Dice::Fresh,
+            throttle: None,
             budget: None,
             on_empty: OnEmptyBudget::Fail,
             attempt_timeout: None,

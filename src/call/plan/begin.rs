@@ -21,6 +21,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             self.started(now);
         }
         self.may_go_on(now).map_err(Instead::GiveUp)?;
+        if self.attempts == 0
+            && let Some(throttle) = self.policies.throttle()
+        {
+            let held_back = |throttled| Instead::GiveUp(Reason::Throttled(throttled));
+            throttle.admit(self.policies.priority(), now).map_err(held_back)?;
+        }
         if let Some(cooldown) = self.policies.cooldown() {
             match cooldown.ask(self.attempts == 0, now) {
                 Ok(None) => {}
@@ -136,16 +142,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         match then {
             Then::Begin => self.begin(now),
             Then::Reserve { no_later_than } => {
-                let rules = self.policies.rules();
-                match rules.budget.as_ref().and_then(|budget| budget.reserve(now.get())) {
-                    Some(token) => {
-                        self.past().token = Some(token);
-                        self.begin(now)
-                    }
+                match self.take_leave(true, now) {
+                    Ok(()) => self.begin(now),
                     // Somebody else was faster.
-                    None => match self.wait_for_token(now.get(), no_later_than, now) {
+                    Err(why) => match self.wait_for_leave(now.get(), no_later_than, now) {
                         Some(wait) => Err(Instead::Wait(wait)),
-                        None => Err(Instead::GiveUp(Reason::BudgetExhausted)),
+                        None => Err(Instead::GiveUp(why)),
                     },
                 }
             }

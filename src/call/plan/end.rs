@@ -16,11 +16,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// there is none, the call [has ended](Self::ended) with this; where there is one, it ends after it, so
     /// that nobody's hook can come between a call and its letter.
     #[cold]
-    pub(crate) fn give_up(
-        &mut self,
-        reason: Reason,
-        now: &Now,
-    ) -> (RecoveryError<E>, Option<Burial<'r>>) {
+    pub(crate) fn give_up(&mut self, reason: Reason, now: &Now) -> (RecoveryError<E>, Option<Burial<'r>>) {
         let history = self.past.as_mut().map(|past| std::mem::take(&mut past.history)).unwrap_or_default();
         let mut error = self.error(reason, now);
         let graveyard = self.policies.graveyard();

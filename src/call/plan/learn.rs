@@ -1,5 +1,7 @@
 //! An attempt has ended: what it teaches, and what comes next.
 
+use std::time::Duration;
+
 use super::{Instead, Past, Plan, Then, Wait};
 use crate::call::attempt::{Cut, Failure};
 use crate::call::hooks::FailedAttempt;
@@ -9,7 +11,7 @@ use crate::classification::{Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Nested, OnEmptyBudget, Stop};
+use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -18,8 +20,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[inline(always)]
     pub(crate) fn succeeded(&mut self, now: &Now) {
         self.pass.succeed(now);
-        if let Some(budget) = &self.policies.rules().budget {
+        if let Some(budget) = self.policies.budget() {
             budget.deposit();
+        }
+        if self.policies.throttle().is_some() {
+            self.teach_success(now);
         }
         if let Some(past) = self.past.take() {
             drop(past); // with a token that was not needed after all: back to the budget
@@ -71,6 +76,17 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     fn learn(&mut self, failure: Failure<E>, answer: Classification, outcome: Outcome, now: &Now) {
         let pending_since = self.pended_since();
         self.started(now);
+        // Who did its work and is asked again for news was not called in vain.
+        let in_vain = !(matches!(failure, Failure::Value) && answer.health() == Health::Success);
+        let limit = self.policies.limits().attempt;
+        let seen = Attempted::failed(&answer, limit).filter(|_| in_vain && outcome != Outcome::Abandoned);
+        if let Some(throttle) = self.policies.throttle() {
+            match &seen {
+                Some(seen) => throttle.failed(seen, now),
+                None if !in_vain => throttle.succeeded(&Attempted { limit, ..Attempted::default() }, now),
+                None => {}
+            }
+        }
         self.pass.settle(outcome, answer.hint(), now);
         if let (Some(cooldown), Some(hint)) = (self.policies.cooldown(), answer.hint()) {
             cooldown.learn(hint, now.get());
@@ -84,9 +100,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         so_far.history.extend(record);
         so_far.classification = Some(answer);
         so_far.timed_out = matches!(failure, Failure::CutShort);
-        let token = so_far.token.take();
-        // Who did its work and is asked again for news was not called in vain.
-        let in_vain = !(matches!(failure, Failure::Value) && answer.health() == Health::Success);
+        so_far.seen = seen;
+        let (token, leave) = (so_far.token.take(), so_far.leave.take());
         match failure {
             Failure::Error(error) => so_far.error = Some(error),
             Failure::CutShort => {}
@@ -96,7 +111,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             Some(token) if in_vain => token.spend(),
             unspent => drop(unspent),
         }
-        if !in_vain && let Some(budget) = &self.policies.rules().budget {
+        match leave {
+            Some(leave) if in_vain => leave.spend(),
+            unspent => drop(unspent),
+        }
+        if !in_vain && let Some(budget) = self.policies.budget() {
             budget.deposit();
         }
     }
@@ -119,8 +138,9 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if self.deadline().is_some_and(|deadline| until >= deadline) {
             return Instead::GiveUp(Reason::DeadlineExceeded);
         }
-        let Some(wait) = self.reserve(until, now) else {
-            return Instead::GiveUp(Reason::BudgetExhausted);
+        let wait = match self.reserve(until, now) {
+            Ok(wait) => wait,
+            Err(why) => return Instead::GiveUp(why),
         };
         let delay = wait.until.saturating_duration_since(now.get()); // longer, if the budget was empty
         self.past().last_delay = delay;
@@ -136,24 +156,53 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         }
     }
 
-    /// Takes a token for the retry before it waits, or a wait that is long enough to get one.
-    fn reserve(&mut self, until: Instant, now: &Now) -> Option<Wait> {
-        let rules = self.policies.rules();
-        let Some(budget) = &rules.budget else { return Some(Wait { until, then: Then::Begin }) };
-        if let Some(token) = budget.reserve(now.get()) {
-            self.past().token = Some(token);
-            return Some(Wait { until, then: Then::Begin });
-        }
-        let OnEmptyBudget::Wait(most) = rules.on_empty else { return None };
-        self.wait_for_token(until, later_or_far(now.get(), most), now)
+    /// Takes leave for the retry before it waits, or a wait that is long enough to get it.
+    fn reserve(&mut self, until: Instant, now: &Now) -> Result<Wait, Reason> {
+        let Err(why) = self.take_leave(false, now) else { return Ok(Wait { until, then: Then::Begin }) };
+        let OnEmptyBudget::Wait(most) = self.policies.rules().on_empty else { return Err(why) };
+        self.wait_for_leave(until, later_or_far(now.get(), most), now).ok_or(why)
     }
 
-    /// The wait for the next token, if it ends soon enough.
-    pub(super) fn wait_for_token(&self, until: Instant, no_later_than: Instant, now: &Now) -> Option<Wait> {
-        let next = self.policies.rules().budget.as_ref()?.next_token_in(now.get())?;
-        let next = later_or_far(now.get(), next);
+    /// Takes what a retry costs, if there is enough of it. One who has waited takes what only time gives, too.
+    pub(super) fn take_leave(&mut self, waited: bool, now: &Now) -> Result<(), Reason> {
+        let Self { policies, past, .. } = self;
+        let past = past.get_or_insert_with(Box::default);
+        let token = match policies.budget() {
+            Some(budget) => Some(budget.reserve(now.get()).ok_or(Reason::BudgetExhausted)?),
+            None => None,
+        };
+        if let Some(throttle) = policies.throttle() {
+            match throttle.reserve(&past.seen.unwrap_or_default()) {
+                Ok(leave) => past.leave = Some(leave),
+                Err(_) if waited && throttle.take_trickle(now.get()) => {}
+                Err(Withheld::Spent) => return Err(Reason::BudgetExhausted),
+                Err(why) => return Err(Reason::Withheld(why)),
+            }
+        }
+        past.token = token;
+        Ok(())
+    }
+
+    /// The wait until a retry may be made though nothing succeeds, if it ends soon enough.
+    pub(super) fn wait_for_leave(&self, until: Instant, no_later_than: Instant, now: &Now) -> Option<Wait> {
+        let token = match self.policies.budget() {
+            Some(budget) => budget.next_token_in(now.get())?,
+            None => Duration::ZERO,
+        };
+        let trickle = self.policies.throttle().map(|throttle| throttle.next_trickle_in(now.get()));
+        let next = later_or_far(now.get(), token.max(trickle.unwrap_or_default()));
         let until = until.max(next);
         let in_time = next <= no_later_than && self.deadline().is_none_or(|deadline| until < deadline);
         in_time.then_some(Wait { until, then: Then::Reserve { no_later_than } })
+    }
+
+    /// Tells the throttle of a success. Apart, for a call without one does not ask how long it took.
+    #[inline]
+    fn teach_success(&mut self, now: &Now) {
+        let took = self.pended_since().map(|since| now.get().saturating_duration_since(since));
+        let limit = self.policies.limits().attempt;
+        if let Some(throttle) = self.policies.throttle() {
+            throttle.succeeded(&Attempted { took, limit, ..Attempted::default() }, now);
+        }
     }
 }
