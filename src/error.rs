@@ -125,8 +125,9 @@ impl fmt::Display for Reason {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-/// use recoup::{Reason, Recovery, execute_with_recovery};
-/// let recovery = Recovery::<std::io::Error>::builder("disk").build().unwrap();
+/// use recoup::{Reason, Recovery, RetryPolicy, execute_with_recovery};
+/// let policy = RetryPolicy::builder().max_attempts(3);
+/// let recovery = Recovery::<std::io::Error>::builder("disk").retry(policy).build().unwrap();
 /// let error = execute_with_recovery(&recovery, |_| async {
 ///     Err::<(), _>(std::io::Error::other("bad sector"))
 /// })

@@ -24,7 +24,7 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observer, Observers};
 use crate::priority::Priority;
-use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Timed};
+use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Throttle, Timed};
 use crate::shutdown::Shutdown;
 
 /// What is done about the failures of one dependency: retry, circuit breaker, bulkhead, limits in time and
@@ -127,7 +127,13 @@ impl<E> Recovery<E> {
         self.parts.cooldown.as_ref()
     }
 
-    /// The retry budget, if there is one.
+    /// The throttle that its calls share, if there is one.
+    #[must_use]
+    pub fn throttle(&self) -> Option<&Throttle> {
+        self.parts.retry.throttle()
+    }
+
+    /// The retry budget, if it was given one.
     #[must_use]
     pub fn retry_budget(&self) -> Option<&RetryBudget> {
         self.parts.retry.budget()

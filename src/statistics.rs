@@ -23,11 +23,12 @@ const DEFAULT_DESTINATIONS: usize = 1_000;
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// use std::sync::Arc;
-/// use recoup::{Category, Recovery, Statistics, execute_with_recovery};
+/// use recoup::{Category, Recovery, RetryPolicy, Statistics, execute_with_recovery};
 ///
 /// let statistics = Statistics::new();
 /// let recovery = Recovery::builder("search")
 ///     .classifier(|_: &&str| Category::Timeout)
+///     .retry(RetryPolicy::single_client())
 ///     .observer(Arc::new(statistics.clone()))
 ///     .build()
 ///     .unwrap();

@@ -8,16 +8,17 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
 //! use std::time::Duration;
 //! use recoup::testing::{Recorder, Script};
-//! use recoup::{Category, Classification, Recovery, RetryPolicy, execute_with_recovery};
+//! use recoup::{Category, Classification, Recovery, RetryPolicy, Throttle, execute_with_recovery};
 //!
-//! // The policy that the program runs, with a seed.
+//! // The policy that the program runs, with a seed, and as if it ran alone: see `Throttle::single_client`.
+//! let policy = RetryPolicy::exponential(Duration::from_millis(100)).max_attempts(3).seed(1);
 //! let recorder = Recorder::new();
 //! let orders = Recovery::builder("orders")
 //!     .classifier(|status: &u16| match status {
 //!         503 => Classification::of(Category::ServiceUnavailable).status(503),
 //!         _ => Classification::of(Category::Unknown),
 //!     })
-//!     .retry(RetryPolicy::exponential(Duration::from_millis(100)).max_attempts(3).seed(1))
+//!     .retry(policy.throttle(Throttle::single_client()))
 //!     .attempt_timeout(Duration::from_secs(1))
 //!     .observer(recorder.observer())
 //!     .build()?;

@@ -129,7 +129,7 @@ impl<E> RecoveryBuilder<E> {
     /// let recovery = Recovery::<String>::builder("mail")
     ///     .dead_letters_described(MemoryQueue::default(), |error| ErrorChain::from_display(error))
     ///     .build()?;
-    /// assert_eq!(recovery.to_string(), "mail: dead_letters(retry 3(operation))");
+    /// assert_eq!(recovery.to_string(), "mail: dead_letters(retry 4(operation))");
     /// # Ok::<(), recoup::SettingError>(())
     /// ```
     pub fn dead_letters_described(

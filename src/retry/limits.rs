@@ -14,7 +14,7 @@ use std::time::Duration;
 /// }
 /// let untimed = RetryPolicy::default();
 /// let timed = RetryPolicy::builder().deadline(Duration::from_secs(1)).build()?;
-/// assert_eq!((attempts(&untimed), attempts(&timed)), (Some(3), Some(3)));
+/// assert_eq!((attempts(&untimed), attempts(&timed)), (Some(4), Some(4)));
 /// # Ok::<(), recoup::SettingError>(())
 /// ```
 pub trait TimeLimits: sealed::Limits {}

@@ -3,6 +3,7 @@
 mod cell;
 mod rules;
 mod snapshot;
+mod state;
 #[cfg(test)]
 mod tests;
 

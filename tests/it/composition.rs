@@ -240,7 +240,7 @@ async fn b12_the_order_is_shown() {
         .attempt_timeout(SECOND)
         .build()
         .unwrap();
-    let order = "db: retry 3(circuit_breaker db(bulkhead 1(attempt_timeout 1s(operation))))";
+    let order = "db: retry 4(circuit_breaker db(bulkhead 1(attempt_timeout 1s(operation))))";
     assert_eq!(recovery.to_string(), order);
 }
 

@@ -15,7 +15,8 @@ use recoup::{
 type Error = &'static str;
 
 fn recovery() -> Recovery<Error> {
-    Recovery::builder("users").build().unwrap()
+    let policy = RetryPolicy::builder().max_attempts(3).no_budget();
+    Recovery::builder("users").retry(policy).build().unwrap()
 }
 
 async fn down(_: Attempt) -> Result<u32, Error> {

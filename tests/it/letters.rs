@@ -97,7 +97,7 @@ impl DeadLetterQueue for FaultQueue {
 fn builder(queue: impl DeadLetterQueue + 'static) -> RecoveryBuilder<io::Error> {
     let backoff = recoup::Backoff::fixed(SECOND);
     Recovery::builder("bank")
-        .retry(RetryPolicy::backoff(backoff).jitter(recoup::Jitter::None).no_budget())
+        .retry(RetryPolicy::backoff(backoff).max_attempts(3).jitter(recoup::Jitter::None).no_budget())
         .dead_letters(queue)
 }
 
@@ -582,7 +582,11 @@ async fn run_can_be_spawned_and_need_not_be() {
 #[tokio::test(start_paused = true)]
 async fn letter_tells_of_attempts_that_gave_a_value_that_was_not_good_enough() {
     let queue = MemoryQueue::default();
-    let recovery = Recovery::<io::Error>::builder("jobs").dead_letters(queue.clone()).build().unwrap();
+    let recovery = Recovery::<io::Error>::builder("jobs")
+        .retry(RetryPolicy::single_client())
+        .dead_letters(queue.clone())
+        .build()
+        .unwrap();
     let error = recoup::execute_with_recovery(&recovery, |attempt| async move {
         if attempt.is_first() { Ok(503_u16) } else { Err(io::Error::other("gone")) }
     })

@@ -153,7 +153,11 @@ async fn x1_a_breaker_of_thirty_seconds_is_tested_without_waiting() {
 /// What a user's test of a user's policy looks like: 503, then no answer, then the order.
 async fn order(jitter: Jitter) -> (Vec<Duration>, Vec<String>) {
     let recorder = Recorder::new();
-    let policy = RetryPolicy::exponential(ms(100)).max_attempts(3).jitter(jitter).seed(1);
+    let policy = RetryPolicy::exponential(ms(100))
+        .max_attempts(3)
+        .jitter(jitter)
+        .throttle(recoup::Throttle::single_client())
+        .seed(1);
     let orders = Recovery::builder("orders")
         .classifier(|category: &Category| Classification::of(*category))
         .retry(policy)

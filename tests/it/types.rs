@@ -33,7 +33,7 @@ fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
 }
 
 async fn gives_up<E>(make: impl Fn() -> E) -> RecoveryError<E> {
-    let policy = RetryPolicy::backoff(Backoff::none()).no_budget();
+    let policy = RetryPolicy::backoff(Backoff::none()).max_attempts(3).no_budget();
     let recovery = Recovery::<E>::builder("r").retry(policy).build().unwrap();
     let Err(error) = execute_with_recovery(&recovery, |_| std::future::ready(Err::<(), _>(make()))).await
     else {

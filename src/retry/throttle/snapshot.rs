@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Withheld;
-use super::cell::State;
 use super::rules::Rules;
+use super::state::State;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What a [`Throttle`](super::Throttle) has seen of its dependency, and what it allows.

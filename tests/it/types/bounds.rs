@@ -20,7 +20,7 @@ struct Here(Rc<u32>);
 
 #[tokio::test(start_paused = true)]
 async fn t2_error_and_value_need_no_bounds() {
-    let policy = RetryPolicy::backoff(Backoff::none()).no_budget();
+    let policy = RetryPolicy::backoff(Backoff::none()).max_attempts(3).no_budget();
     let recovery = Recovery::<Bare>::builder("r").retry(policy.clone()).build().unwrap();
     let op = |attempt: Attempt| async move { Err::<Bare, _>(Bare(Cell::new(attempt.number()))) };
     let Err(error) = execute_with_recovery(&recovery, op).await else { panic!("it fails") };
