@@ -108,14 +108,19 @@ impl Throttle {
         ThrottleSnapshot::of(&self.cell.state(), &self.rules)
     }
 
+    /// Whether all is so well that a first attempt is let through, and that a success which never had to wait
+    /// teaches nothing.
+    #[inline(always)]
+    pub(crate) fn is_calm(&self) -> bool {
+        self.cell.is_calm()
+    }
+
     /// Whether a first attempt may be made.
-    #[inline]
     pub(crate) fn admit(&self, priority: Priority, now: &Now) -> Result<(), Throttled> {
         self.cell.admit(&self.rules, priority, now).map_err(|until| Throttled { until })
     }
 
     /// An attempt ended with a value.
-    #[inline]
     pub(crate) fn succeeded(&self, ended: &Attempted, now: &Now) {
         self.cell.succeeded(&self.rules, ended, now);
     }

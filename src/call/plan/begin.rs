@@ -21,11 +21,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             self.started(now);
         }
         self.may_go_on(now).map_err(Instead::GiveUp)?;
-        if self.attempts == 0
-            && let Some(throttle) = self.policies.throttle()
-        {
-            let held_back = |throttled| Instead::GiveUp(Reason::Throttled(throttled));
-            throttle.admit(self.policies.priority(), now).map_err(held_back)?;
+        if self.attempts == 0 && self.policies.throttle().is_some_and(|throttle| !throttle.is_calm()) {
+            self.ask_throttle(now).map_err(Instead::GiveUp)?;
         }
         if let Some(cooldown) = self.policies.cooldown() {
             match cooldown.ask(self.attempts == 0, now) {
@@ -35,6 +32,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         self.enter(now)
+    }
+
+    #[cold]
+    fn ask_throttle(&self, now: &Now) -> Result<(), Reason> {
+        let Some(throttle) = self.policies.throttle() else { return Ok(()) };
+        throttle.admit(self.policies.priority(), now).map_err(Reason::Throttled)
     }
 
     /// Past the cooldown: the circuit, then a slot.

@@ -11,7 +11,7 @@ use crate::classification::{Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Withheld};
+use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -23,7 +23,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if let Some(budget) = self.policies.budget() {
             budget.deposit();
         }
-        if self.policies.throttle().is_some() {
+        let learns = |throttle: &Throttle| self.started.is_some() || !throttle.is_calm();
+        if self.policies.throttle().is_some_and(learns) {
             self.teach_success(now);
         }
         if let Some(past) = self.past.take() {
@@ -196,8 +197,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         in_time.then_some(Wait { until, then: Then::Reserve { no_later_than } })
     }
 
-    /// Tells the throttle of a success. Apart, for a call without one does not ask how long it took.
-    #[inline]
+    /// Tells the throttle of a success, unless that could teach it nothing.
+    #[cold]
     fn teach_success(&mut self, now: &Now) {
         let took = self.pended_since().map(|since| now.get().saturating_duration_since(since));
         let limit = self.policies.limits().attempt;

@@ -29,10 +29,14 @@ impl Cell {
         Self { word: AtomicU32::new(TROUBLED), state: Lock::new(State::new(rules)) }
     }
 
+    #[inline(always)]
+    pub(super) fn is_calm(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & TROUBLED == 0
+    }
+
     /// Whether a first attempt may be made now, or when to come back.
-    #[inline]
     pub(super) fn admit(&self, rules: &Rules, priority: Priority, now: &Now) -> Result<(), Instant> {
-        if self.word.load(Ordering::Relaxed) & TROUBLED == 0 {
+        if self.is_calm() {
             return Ok(());
         }
         let at = now.get();
@@ -41,7 +45,6 @@ impl Cell {
     }
 
     /// An attempt gave a value, after `took` of the `limit` that it had, if it had to wait at all.
-    #[inline]
     pub(super) fn succeeded(&self, rules: &Rules, ended: &Attempted, now: &Now) {
         let word = self.word.load(Ordering::Relaxed);
         let calm = word & TROUBLED == 0;
@@ -60,7 +63,7 @@ impl Cell {
     #[cold]
     pub(super) fn failed(&self, rules: &Rules, ended: &Attempted, now: &Now) {
         let tick = rules.tick(now.get());
-        let calm = self.word.load(Ordering::Relaxed) & TROUBLED == 0;
+        let calm = self.is_calm();
         self.learn(rules, tick, calm, |state| state.failed(rules, ended, tick));
     }
 

@@ -256,9 +256,10 @@ impl State {
 
 impl Rules {
     pub(super) fn tick(&self, now: Instant) -> Tick {
+        let since = now.saturating_duration_since(self.origin);
         #[expect(clippy::cast_possible_truncation, reason = "round and round")]
-        let tick = now.saturating_duration_since(self.origin).as_millis() as Tick;
-        tick
+        let seconds = since.as_secs() as Tick;
+        seconds.wrapping_mul(1000).wrapping_add(since.subsec_millis())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "few tokens")]
