@@ -141,6 +141,17 @@ impl CircuitBreaker {
         self.core.seldom().observers.add(observer);
     }
 
+    /// A breaker with the same settings and observers, closed, that has seen nothing yet.
+    pub(crate) fn fresh(&self, name: Arc<str>) -> Self {
+        let fresh = Self::from_parts(name, Arc::clone(&self.core.rules), None, None);
+        if let Some(seldom) = self.core.seldom.get() {
+            for observer in seldom.observers.all().iter() {
+                fresh.observe(Arc::clone(observer));
+            }
+        }
+        fresh
+    }
+
     fn from_parts(
         name: Arc<str>,
         rules: Arc<Rules>,

@@ -193,7 +193,8 @@ pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, O
 pub use crate::priority::Priority;
 pub use crate::reconnect::{Reconnect, ReconnectBuilder, Supervise, reconnect};
 pub use crate::recovery::{
-    ExecuteWithRecovery, Recovery, RecoveryBuilder, Using, execute_with_recovery, execute_with_recovery_mut,
+    ExecuteWithRecovery, Recovery, RecoveryBuilder, Shard, Using, execute_with_recovery,
+    execute_with_recovery_mut,
 };
 pub use crate::redrive::{
     Redrive, RedriveError, RedriveOne, RedriveReport, Redriven, Stopped, redrive, redrive_one,

@@ -2,6 +2,8 @@
 
 mod builder;
 mod execute;
+mod shards;
+mod using;
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,19 +14,19 @@ use futures::future::BoxFuture;
 
 pub use self::builder::RecoveryBuilder;
 pub use self::execute::{ExecuteWithRecovery, execute_with_recovery, execute_with_recovery_mut};
+pub use self::shards::Shard;
+use self::shards::Shards;
+pub(crate) use self::using::Judged;
+pub use self::using::Using;
 use crate::bulkhead::Bulkhead;
-use crate::call::{
-    AnyValue, CallContext, Describe, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies,
-};
+use crate::call::{CallContext, Describe, FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
-use crate::classification::Classification;
 use crate::classify::ErrorClassifier;
 use crate::cooldown::Cooldown;
 use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
-use crate::event::{CallInfo, Observer, Observers};
-use crate::priority::Priority;
-use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Throttle, Timed};
+use crate::event::{Observer, Observers};
+use crate::retry::{RetryBudget, RetryPolicy, Throttle, Timed};
 use crate::shutdown::Shutdown;
 
 /// What is done about the failures of one dependency: retry, circuit breaker, bulkhead, limits in time and
@@ -76,6 +78,7 @@ struct Parts<E> {
     observers: Observers,
     before_retry: Option<Box<AskBeforeRetry<E>>>,
     on_give_up: Option<Box<TellGiveUp<E>>>,
+    shards: Shards,
 }
 
 type AskBeforeRetry<E> = dyn Fn(FailedAttempt<'_, E>) -> BoxFuture<'static, ControlFlow<()>> + Send + Sync;
@@ -106,7 +109,39 @@ impl<E> Recovery<E> {
     /// This recovery, for a call about which more is known. To be handed to [`execute_with_recovery`].
     #[must_use]
     pub fn with_context<'r>(&'r self, context: &'r CallContext<'_>) -> Using<'r, E> {
-        Using { parts: &self.parts, context: Some(context) }
+        Using { parts: &self.parts, context: Some(context), shard: None }
+    }
+
+    /// This recovery, for a call to one [shard](Self::shard). To be handed to [`execute_with_recovery`].
+    #[must_use]
+    pub fn on<'r>(&'r self, shard: &'r Shard) -> Using<'r, E> {
+        Using::from(self).on(shard)
+    }
+
+    /// What is known of one endpoint, shard or tenant of the dependency, under whatever key the caller tells
+    /// them apart: a throttle and a circuit breaker of its own, with the settings of the recovery's. What one
+    /// shard does then says nothing about another. Retries, limits and letters stay the recovery's.
+    ///
+    /// At most 1,000 are remembered, unless the builder [says otherwise](RecoveryBuilder::shards). When the
+    /// table is full, one goes of which forgetting changes nothing; if there is none such, the new key gets a
+    /// shard that nobody remembers.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use recoup::{Recovery, execute_with_recovery};
+    ///
+    /// let recovery = Recovery::<&str>::builder("orders-db").build().unwrap();
+    /// let (dead, well) = (recovery.shard("shard-3"), recovery.shard("shard-4"));
+    /// for _ in 0..3 {
+    ///     let _ = execute_with_recovery(recovery.on(&dead), |_| async { Err::<(), _>("down") }).await;
+    /// }
+    /// assert!(dead.throttle().unwrap().snapshot().holds_back.is_some());
+    /// assert!(well.throttle().unwrap().snapshot().holds_back.is_none());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shard(&self, key: &str) -> Shard {
+        self.parts.shards.get(key, self.throttle(), self.circuit_breaker())
     }
 
     /// The circuit breaker, if there is one.
@@ -181,133 +216,6 @@ impl<E> fmt::Display for Recovery<E> {
 impl<E> fmt::Debug for Recovery<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Recovery({self})")
-    }
-}
-
-/// A recovery about to be used for one call: `&recovery`, or
-/// [`recovery.with_context(&call)`](Recovery::with_context).
-pub struct Using<'r, E> {
-    parts: &'r Parts<E>,
-    context: Option<&'r CallContext<'r>>,
-}
-
-impl<'r, E> From<&'r Recovery<E>> for Using<'r, E> {
-    fn from(recovery: &'r Recovery<E>) -> Self {
-        Self { parts: &recovery.parts, context: None }
-    }
-}
-
-impl<E> Clone for Using<'_, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for Using<'_, E> {}
-
-impl<E> fmt::Debug for Using<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Using").field("name", &self.parts.name).field("context", &self.context).finish()
-    }
-}
-
-/// The policies of one call of a recovery, and what is said of its values.
-pub(crate) struct Judged<'r, E, J> {
-    using: Using<'r, E>,
-    judge: J,
-}
-
-impl<'r, E> Judged<'r, E, AnyValue> {
-    fn any(using: Using<'r, E>) -> Self {
-        Self { using, judge: AnyValue }
-    }
-}
-
-impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
-    fn judge(&self, value: &T) -> Option<Classification> {
-        self.judge.judge(value)
-    }
-}
-
-impl<'r, E, J> Gives for Judged<'r, E, J> {
-    type Pass = Held<'r>;
-    type Hooks = ();
-}
-
-impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
-    fn name(&self) -> Arc<str> {
-        Arc::clone(&self.using.parts.name)
-    }
-
-    fn info(&self) -> CallInfo<'_> {
-        let name = &*self.using.parts.name;
-        match self.using.context {
-            Some(context) => context.info(name),
-            None => CallInfo { name, ..CallInfo::default() },
-        }
-    }
-
-    fn rules(&self) -> &RetryRules {
-        self.using.parts.retry.rules()
-    }
-
-    fn priority(&self) -> Priority {
-        self.using.context.map_or(Priority::Normal, CallContext::priority)
-    }
-
-    fn limits(&self) -> Limits {
-        let Using { parts, context } = self.using;
-        Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
-    }
-
-    fn classify(&self, error: &E) -> Classification {
-        self.using.parts.classifier.classify(error)
-    }
-
-    fn breaker(&self) -> Option<&'r CircuitBreaker> {
-        self.using.parts.breaker.as_ref()
-    }
-
-    fn bulkhead(&self) -> Option<&'r Bulkhead> {
-        self.using.parts.bulkhead.as_ref()
-    }
-
-    fn cooldown(&self) -> Option<&'r Cooldown> {
-        self.using.parts.cooldown.as_ref()
-    }
-
-    fn shutdown(&self) -> Option<&'r Shutdown> {
-        self.using.parts.shutdown.as_ref()
-    }
-
-    fn observers(&self) -> Option<&Observers> {
-        Some(&self.using.parts.observers)
-    }
-
-    fn graveyard(&self) -> Option<Graveyard<'r, E>> {
-        let Using { parts, context } = self.using;
-        let letters = parts.letters.as_ref()?;
-        Some(Graveyard {
-            queue: &letters.queue,
-            describe: &*letters.describe,
-            context,
-            name: &parts.name,
-            patience: parts.letter_timeout,
-        })
-    }
-
-    fn before_retry(
-        &self,
-        (): &mut (),
-        failed: FailedAttempt<'_, E>,
-    ) -> Option<BoxFuture<'r, ControlFlow<()>>> {
-        self.using.parts.before_retry.as_ref().map(|hook| hook(failed))
-    }
-
-    fn gave_up(&self, _: Option<&mut ()>, error: &RecoveryError<E>) {
-        if let Some(hook) = &self.using.parts.on_give_up {
-            hook(error);
-        }
     }
 }
 

@@ -151,7 +151,7 @@ impl CircuitBreaker {
     /// Whether forgetting this circuit would change nothing: closed with full traffic, under automatic control,
     /// with nothing in it that counts against the dependency or makes its next break longer, and in nobody
     /// else's hands.
-    pub(super) fn equals_a_fresh_one(&self) -> bool {
+    pub(crate) fn equals_a_fresh_one(&self) -> bool {
         let now = time::now();
         Arc::strong_count(&self.core) == 1
             && self.core.look(|circuit, counts| {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery};
+use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery, Shards};
 use crate::bulkhead::Bulkhead;
 use crate::call::{FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
@@ -42,6 +42,7 @@ impl<E> RecoveryBuilder<E> {
             observers: Observers::default(),
             before_retry: None,
             on_give_up: None,
+            shards: Shards::default(),
         };
         Self { parts, problem: None }
     }
@@ -160,6 +161,12 @@ impl<E> RecoveryBuilder<E> {
         self
     }
 
+    /// How many [shards](Recovery::shard) are remembered, at least 1. Default: 1,000.
+    pub fn shards(mut self, most: usize) -> Self {
+        self.parts.shards = Shards::new(most);
+        self
+    }
+
     /// Runs before each wait for a retry, and may break the call off. Default: nothing.
     pub fn before_retry<H>(mut self, hook: impl Fn(FailedAttempt<'_, E>) -> H + Send + Sync + 'static) -> Self
     where
@@ -198,6 +205,9 @@ impl<E> RecoveryBuilder<E> {
             if let Some(limit) = limit {
                 CHECK.longer_than_zero(setting, limit)?;
             }
+        }
+        if parts.shards.capacity() == 0 {
+            return Err(CHECK.refuse("shards", 0, "at least 1"));
         }
         if let (Some(attempt), Some(call)) = (parts.limits.attempt, parts.limits.call)
             && attempt > call

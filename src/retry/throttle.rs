@@ -102,6 +102,12 @@ impl Throttle {
         Self { cell: Arc::new(Cell::new(&self.rules)), rules: Arc::clone(&self.rules) }
     }
 
+    /// Whether nobody else holds it, and it knows nothing that matters.
+    pub(crate) fn equals_a_fresh_one(&self) -> bool {
+        let forgotten = || self.cell.state().is_forgotten(&self.rules, time::now());
+        Arc::strong_count(&self.cell) == 1 && (self.is_calm() || forgotten())
+    }
+
     /// What it has seen, and what it makes of it.
     #[must_use]
     pub fn snapshot(&self) -> ThrottleSnapshot {

@@ -26,6 +26,7 @@ mod retry_needs;
 mod statistics;
 mod telemetry;
 mod testing_needs;
+mod throttle_needs;
 mod types;
 mod waiting;
 mod window_model;

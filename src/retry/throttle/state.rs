@@ -111,6 +111,11 @@ impl State {
         self.asked_at = now;
     }
 
+    /// Whether all that was seen is older than the memory, or nothing was.
+    pub(super) fn is_forgotten(&self, rules: &Rules, now: Instant) -> bool {
+        self.seen == 0 || elapsed(rules.tick(now), self.seen_at) > rules.memory()
+    }
+
     /// Forgets what is older than the memory.
     fn forget(&mut self, rules: &Rules, now: Tick) {
         if self.seen > 0 && elapsed(now, self.seen_at) > rules.memory() {

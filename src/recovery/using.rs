@@ -1,0 +1,165 @@
+//! What one call takes of a recovery.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::{Parts, Recovery, Shard};
+use crate::bulkhead::Bulkhead;
+use crate::call::{AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies};
+use crate::circuit_breaker::CircuitBreaker;
+use crate::classification::Classification;
+use crate::cooldown::Cooldown;
+use crate::error::RecoveryError;
+use crate::event::{CallInfo, Observers};
+use crate::priority::Priority;
+use crate::retry::{RetryRules, Throttle};
+use crate::shutdown::Shutdown;
+
+/// A recovery about to be used for one call: `&recovery`,
+/// [`recovery.with_context(&call)`](Recovery::with_context), or [`recovery.on(&shard)`](Recovery::on).
+pub struct Using<'r, E> {
+    pub(super) parts: &'r Parts<E>,
+    pub(super) context: Option<&'r CallContext<'r>>,
+    pub(super) shard: Option<&'r Shard>,
+}
+
+impl<'r, E> Using<'r, E> {
+    /// The same, for a call to one shard.
+    #[must_use]
+    pub fn on(self, shard: &'r Shard) -> Self {
+        Self { shard: Some(shard), ..self }
+    }
+}
+
+impl<'r, E> From<&'r Recovery<E>> for Using<'r, E> {
+    fn from(recovery: &'r Recovery<E>) -> Self {
+        Self { parts: &recovery.parts, context: None, shard: None }
+    }
+}
+
+impl<E> Clone for Using<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Using<'_, E> {}
+
+impl<E> fmt::Debug for Using<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Using").field("name", &self.parts.name).field("context", &self.context).finish()
+    }
+}
+
+/// The policies of one call of a recovery, and what is said of its values.
+pub(crate) struct Judged<'r, E, J> {
+    pub(super) using: Using<'r, E>,
+    pub(super) judge: J,
+}
+
+impl<'r, E> Judged<'r, E, AnyValue> {
+    pub(super) fn any(using: Using<'r, E>) -> Self {
+        Self { using, judge: AnyValue }
+    }
+}
+
+impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
+    fn judge(&self, value: &T) -> Option<Classification> {
+        self.judge.judge(value)
+    }
+}
+
+impl<'r, E, J> Gives for Judged<'r, E, J> {
+    type Pass = Held<'r>;
+    type Hooks = ();
+}
+
+impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.using.parts.name)
+    }
+
+    fn info(&self) -> CallInfo<'_> {
+        let name = &*self.using.parts.name;
+        match self.using.context {
+            Some(context) => context.info(name),
+            None => CallInfo { name, ..CallInfo::default() },
+        }
+    }
+
+    fn rules(&self) -> &RetryRules {
+        self.using.parts.retry.rules()
+    }
+
+    fn throttle(&self) -> Option<&Throttle> {
+        match self.using.shard {
+            Some(shard) => shard.throttle.as_ref(),
+            None => self.rules().throttle.as_ref(),
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        self.using.context.map_or(Priority::Normal, CallContext::priority)
+    }
+
+    fn limits(&self) -> Limits {
+        let Using { parts, context, .. } = self.using;
+        Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
+    }
+
+    fn classify(&self, error: &E) -> Classification {
+        self.using.parts.classifier.classify(error)
+    }
+
+    fn breaker(&self) -> Option<&'r CircuitBreaker> {
+        match self.using.shard {
+            Some(shard) => shard.breaker.as_ref(),
+            None => self.using.parts.breaker.as_ref(),
+        }
+    }
+
+    fn bulkhead(&self) -> Option<&'r Bulkhead> {
+        self.using.parts.bulkhead.as_ref()
+    }
+
+    fn cooldown(&self) -> Option<&'r Cooldown> {
+        self.using.parts.cooldown.as_ref()
+    }
+
+    fn shutdown(&self) -> Option<&'r Shutdown> {
+        self.using.parts.shutdown.as_ref()
+    }
+
+    fn observers(&self) -> Option<&Observers> {
+        Some(&self.using.parts.observers)
+    }
+
+    fn graveyard(&self) -> Option<Graveyard<'r, E>> {
+        let Using { parts, context, .. } = self.using;
+        let letters = parts.letters.as_ref()?;
+        Some(Graveyard {
+            queue: &letters.queue,
+            describe: &*letters.describe,
+            context,
+            name: &parts.name,
+            patience: parts.letter_timeout,
+        })
+    }
+
+    fn before_retry(
+        &self,
+        (): &mut (),
+        failed: FailedAttempt<'_, E>,
+    ) -> Option<BoxFuture<'r, ControlFlow<()>>> {
+        self.using.parts.before_retry.as_ref().map(|hook| hook(failed))
+    }
+
+    fn gave_up(&self, _: Option<&mut ()>, error: &RecoveryError<E>) {
+        if let Some(hook) = &self.using.parts.on_give_up {
+            hook(error);
+        }
+    }
+}
