@@ -69,7 +69,8 @@ struct Parts<E> {
     retry: RetryPolicy<Timed>,
     /// Of the recovery; where it says nothing, of its retry.
     limits: Limits,
-    breaker: Option<CircuitBreaker>,
+    /// The breaker, and the throttle of the retry policy.
+    whole: Shard,
     cooldown: Option<Cooldown>,
     bulkhead: Option<Bulkhead>,
     shutdown: Option<Shutdown>,
@@ -109,7 +110,7 @@ impl<E> Recovery<E> {
     /// This recovery, for a call about which more is known. To be handed to [`execute_with_recovery`].
     #[must_use]
     pub fn with_context<'r>(&'r self, context: &'r CallContext<'_>) -> Using<'r, E> {
-        Using { parts: &self.parts, context: Some(context), shard: None }
+        Using { context: Some(context), ..Using::from(self) }
     }
 
     /// This recovery, for a call to one [shard](Self::shard). To be handed to [`execute_with_recovery`].
@@ -147,7 +148,7 @@ impl<E> Recovery<E> {
     /// The circuit breaker, if there is one.
     #[must_use]
     pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
-        self.parts.breaker.as_ref()
+        self.parts.whole.breaker.as_ref()
     }
 
     /// The bulkhead, if there is one.
@@ -165,7 +166,7 @@ impl<E> Recovery<E> {
     /// The throttle that its calls share, if there is one.
     #[must_use]
     pub fn throttle(&self) -> Option<&Throttle> {
-        self.parts.retry.throttle()
+        self.parts.whole.throttle.as_ref()
     }
 
     /// The retry budget, if it was given one.
@@ -203,7 +204,9 @@ impl<E> fmt::Display for Recovery<E> {
             None => "retry unlimited".to_owned(),
         });
         layers.extend(parts.cooldown.as_ref().map(|_| "cooldown".to_owned()));
-        layers.extend(parts.breaker.as_ref().map(|breaker| format!("circuit_breaker {}", breaker.name())));
+        layers.extend(
+            parts.whole.breaker.as_ref().map(|breaker| format!("circuit_breaker {}", breaker.name())),
+        );
         layers.extend(parts.bulkhead.as_ref().map(|bulkhead| match bulkhead.queue() {
             0 => format!("bulkhead {}", bulkhead.slots()),
             queue => format!("bulkhead {}+{queue}", bulkhead.slots()),

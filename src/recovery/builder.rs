@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery, Shards};
+use super::{LETTER_TIMEOUT, Letters, Observer, Observers, Parts, Recovery, Shard, Shards};
 use crate::bulkhead::Bulkhead;
 use crate::call::{FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
@@ -33,7 +33,7 @@ impl<E> RecoveryBuilder<E> {
             classifier: Box::new(Transient),
             retry: RetryPolicy::default().into(),
             limits: Limits::default(),
-            breaker: None,
+            whole: Shard { throttle: None, breaker: None },
             cooldown: None,
             bulkhead: None,
             shutdown: None,
@@ -73,7 +73,7 @@ impl<E> RecoveryBuilder<E> {
         B: TryInto<CircuitBreaker>,
         SettingError: From<B::Error>,
     {
-        self.parts.breaker = self.built(breaker.try_into());
+        self.parts.whole.breaker = self.built(breaker.try_into());
         self
     }
 
@@ -193,6 +193,7 @@ impl<E> RecoveryBuilder<E> {
         if let Some(problem) = problem {
             return Err(problem);
         }
+        parts.whole.throttle = parts.retry.throttle().cloned();
         let (limits, rules) = (&mut parts.limits, parts.retry.rules());
         limits.attempt = limits.attempt.or(rules.attempt_timeout);
         limits.call = limits.call.or(rules.deadline);
@@ -215,7 +216,7 @@ impl<E> RecoveryBuilder<E> {
             return Err(CHECK.refuse("attempt_timeout", attempt, "at most the deadline"));
         }
         for observer in parts.observers.all().iter() {
-            if let Some(breaker) = &parts.breaker {
+            if let Some(breaker) = &parts.whole.breaker {
                 breaker.observe(Arc::clone(observer));
             }
             if let Some(bulkhead) = &parts.bulkhead {

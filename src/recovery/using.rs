@@ -23,20 +23,22 @@ use crate::shutdown::Shutdown;
 pub struct Using<'r, E> {
     pub(super) parts: &'r Parts<E>,
     pub(super) context: Option<&'r CallContext<'r>>,
-    pub(super) shard: Option<&'r Shard>,
+    // What the recovery knows of its dependency as a whole, if no shard of it is called.
+    pub(super) shard: &'r Shard,
 }
 
 impl<'r, E> Using<'r, E> {
     /// The same, for a call to one shard.
     #[must_use]
     pub fn on(self, shard: &'r Shard) -> Self {
-        Self { shard: Some(shard), ..self }
+        Self { shard, ..self }
     }
 }
 
 impl<'r, E> From<&'r Recovery<E>> for Using<'r, E> {
     fn from(recovery: &'r Recovery<E>) -> Self {
-        Self { parts: &recovery.parts, context: None, shard: None }
+        let parts = &*recovery.parts;
+        Self { parts, context: None, shard: &parts.whole }
     }
 }
 
@@ -95,10 +97,7 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     }
 
     fn throttle(&self) -> Option<&Throttle> {
-        match self.using.shard {
-            Some(shard) => shard.throttle.as_ref(),
-            None => self.rules().throttle.as_ref(),
-        }
+        self.using.shard.throttle.as_ref()
     }
 
     fn priority(&self) -> Priority {
@@ -115,10 +114,7 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     }
 
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
-        match self.using.shard {
-            Some(shard) => shard.breaker.as_ref(),
-            None => self.using.parts.breaker.as_ref(),
-        }
+        self.using.shard.breaker.as_ref()
     }
 
     fn bulkhead(&self) -> Option<&'r Bulkhead> {
