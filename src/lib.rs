@@ -115,6 +115,7 @@
 //! | Is it worth another attempt, and when? | [`RetryPolicy`], [`Backoff`], [`Jitter`], [`RetryBudget`] |
 //! | Is the dependency up? | [`CircuitBreaker`], one for each key in [`CircuitBreakers`] |
 //! | Is there room? | [`Bulkhead`] |
+//! | Is it too often? | [`RateLimiter`] |
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
 //! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
@@ -149,6 +150,7 @@ mod fallback;
 mod nested;
 mod priority;
 mod random;
+mod rate_limit;
 mod reconnect;
 mod recovery;
 mod redrive;
@@ -191,6 +193,10 @@ pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
 pub use crate::priority::Priority;
+pub use crate::rate_limit::{
+    AcquireRate, Booking, RateLimitReason, RateLimited, RateLimiter, RateLimiterBuilder, RateLimiterCall,
+    RateSnapshot,
+};
 pub use crate::reconnect::{Reconnect, ReconnectBuilder, Supervise, reconnect};
 pub use crate::recovery::{
     ExecuteWithRecovery, Recovery, RecoveryBuilder, Shard, Using, execute_with_recovery,

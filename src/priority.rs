@@ -52,6 +52,9 @@ pub(crate) struct Reserves {
 const ROUNDING: f64 = 1e-6;
 
 impl Reserves {
+    /// Nothing is kept.
+    pub(crate) const NONE: Self = Self { shares: [0.0; Priority::ALL.len()] };
+
     /// `share` of the whole is for `priority` and above.
     pub(crate) const fn keep(mut self, priority: Priority, share: f64) -> Self {
         self.shares[priority as usize] = share;
@@ -77,6 +80,12 @@ impl Reserves {
             return Err(check.refuse("reserve", sum, "at most 1.0 over all priorities"));
         }
         Ok(())
+    }
+
+    /// Priorities between which nothing is kept have the same rank; where something is, the higher one has a
+    /// higher rank.
+    pub(crate) fn rank(&self, priority: Priority) -> usize {
+        (0..=priority as usize).rev().find(|&rank| self.shares[rank] > 0.0).unwrap_or(0)
     }
 
     /// How many of `whole` are kept from `priority`: that many must be free after it has taken its part.
@@ -114,6 +123,17 @@ mod tests {
     fn nobody_is_shut_out_of_an_idle_whole() {
         let all = Reserves::default().keep(Priority::Critical, 1.0);
         assert_eq!([0, 1, 2, 100].map(|whole| all.kept_from(Priority::Low, whole)), [0, 0, 1, 99]);
+    }
+
+    #[test]
+    fn rank_rises_where_something_is_kept_and_nowhere_else() {
+        let ranks = |reserves: Reserves| Priority::ALL.map(|priority| reserves.rank(priority));
+        assert_eq!(ranks(Reserves::default()), [0; 4]);
+        assert_eq!(ranks(Reserves::default().keep(Priority::High, 0.2)), [0, 0, 2, 2]);
+        assert_eq!(
+            ranks(Reserves::default().keep(Priority::Normal, 0.2).keep(Priority::High, 0.2)),
+            [0, 1, 2, 2]
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("classify", 1),
     ("cooldown", 1),
     ("dead_letter", 1),
+    ("rate_limit", 1),
     ("retry", 1),
     ("timeout", 1),
     // Floor 2: the call.
