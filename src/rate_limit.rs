@@ -9,6 +9,8 @@ mod line;
 #[cfg(test)]
 mod model;
 mod rejected;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -86,10 +86,10 @@ async fn until_is_exact() {
     let now = time::now();
     assert!(ask(&limiter, 4, now).unwrap().is_none());
     for weight in [1, 2, 4] {
-        let limited = ask(&limiter, weight, now).unwrap_err();
-        assert_eq!(limited.reason, RateLimitReason::UsedUp);
-        let early = limited.until - Duration::from_nanos(1);
-        assert_eq!(ask(&limiter, weight, early).unwrap_err().until, limited.until);
+        let refused = ask(&limiter, weight, now).unwrap_err();
+        assert_eq!(refused.reason, RateLimitReason::UsedUp);
+        let early = refused.until - Duration::from_nanos(1);
+        assert_eq!(ask(&limiter, weight, early).unwrap_err().until, refused.until);
     }
     let until = ask(&limiter, 4, now).unwrap_err().until;
     assert!(ask(&limiter, 4, until).unwrap().is_none());
@@ -99,10 +99,10 @@ async fn until_is_exact() {
 #[test]
 fn more_than_the_burst_is_refused_whoever_waits_how_long() {
     let limiter = limiter(1.0, 5);
-    let limited = limiter.try_acquire_many(6).unwrap_err();
-    assert_eq!(limited.reason, RateLimitReason::TooMany);
-    assert!(limited.until > time::now() + 29 * YEAR);
-    assert_eq!(limited.to_string(), "rate limit `rate limiter` never lets so many through at once");
+    let refused = limiter.try_acquire_many(6).unwrap_err();
+    assert_eq!(refused.reason, RateLimitReason::TooMany);
+    assert!(refused.until > time::now() + 29 * YEAR);
+    assert_eq!(refused.to_string(), "rate limit `rate limiter` never lets so many through at once");
     assert_eq!(limiter.book(u32::MAX).unwrap_err().reason, RateLimitReason::TooMany);
     let mut acquire = task::spawn(limiter.acquire_many(6));
     assert_eq!(assert_ready!(acquire.poll()).unwrap_err().reason, RateLimitReason::TooMany);
@@ -216,9 +216,9 @@ fn booking_put_off_beyond_the_longest_wait_is_refused_and_gone() {
     ask(&limiter, 1, now).unwrap();
     let booking = ask(&limiter, 1, now).unwrap().unwrap();
     limiter.set_rate(0.1, SECOND).unwrap();
-    let limited = booking.leave_at(&(now + SECOND).into()).unwrap_err();
-    assert_eq!(limited.reason, RateLimitReason::WaitTooLong);
-    assert!(limited.until > now + 9 * SECOND);
+    let refused = booking.leave_at(&(now + SECOND).into()).unwrap_err();
+    assert_eq!(refused.reason, RateLimitReason::WaitTooLong);
+    assert!(refused.until > now + 9 * SECOND);
     assert_eq!(limiter.snapshot().waiting, 0);
 }
 
@@ -228,8 +228,8 @@ async fn wait_that_would_be_too_long_is_not_begun() {
     let now = time::now();
     ask(&limiter, 1, now).unwrap();
     let waiting = [ask(&limiter, 1, now).unwrap().unwrap(), ask(&limiter, 1, now).unwrap().unwrap()];
-    let limited = ask(&limiter, 1, now).unwrap_err();
-    assert_eq!((limited.until - now, limited.reason), (3 * SECOND, RateLimitReason::WaitTooLong));
+    let refused = ask(&limiter, 1, now).unwrap_err();
+    assert_eq!((refused.until - now, refused.reason), (3 * SECOND, RateLimitReason::WaitTooLong));
     drop(waiting);
     assert_eq!(ask(&limiter, 1, now).unwrap().unwrap().at() - now, SECOND, "the refused took no place");
 }

@@ -1,5 +1,7 @@
 //! Calls through a rate limiter, from its first poll to its end, on a paused clock.
 
+#![expect(clippy::disallowed_methods, reason = "tests read the paused clock")]
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -10,14 +12,18 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
 fn limiter(calls: u32, burst: u32) -> RateLimiter {
-    RateLimiter::builder(calls, SECOND).burst(burst).max_wait(Duration::MAX).build().unwrap()
+    RateLimiter::builder(calls, SECOND)
+        .burst(burst)
+        .max_wait(Duration::MAX)
+        .build()
+        .expect("settings that work")
 }
 
 /// When each of so many calls that come at once is made.
 async fn made_at(limiter: &RateLimiter, calls: usize) -> Vec<Duration> {
     let start = Instant::now();
     let call = || limiter.call(async || Ok::<_, ()>(start.elapsed()));
-    try_join_all((0..calls).map(|_| call())).await.unwrap()
+    try_join_all((0..calls).map(|_| call())).await.expect("nobody is refused")
 }
 
 #[tokio::test(start_paused = true)]
