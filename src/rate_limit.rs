@@ -25,7 +25,7 @@ pub use self::booking::Booking;
 use self::bucket::{Asked, Bucket};
 pub use self::builder::RateLimiterBuilder;
 pub use self::call::RateLimiterCall;
-use self::line::{Rooms, Who};
+use self::line::{Rooms, Span, Who};
 pub use self::rejected::{RateLimitReason, RateLimited};
 pub use self::snapshot::RateSnapshot;
 use crate::event::{Event, Observer, Observers};
@@ -315,7 +315,7 @@ impl Shared {
 
     /// A moment as the bucket counts.
     fn age(&self, now: Instant) -> u64 {
-        nanos(now.saturating_duration_since(self.origin))
+        nanos(now.saturating_duration_since(self.origin)).min(Span::LAST)
     }
 
     /// The moment that the bucket calls `due`. Counted from now, not from the origin: so nothing that is near is

@@ -156,6 +156,16 @@ fn long_idle_gives_the_burst_and_no_more() {
 }
 
 #[test]
+fn nothing_breaks_where_the_count_of_time_ends() {
+    let limiter = limiter(1.0, 2);
+    let end = time::now() + 300 * YEAR;
+    for _ in 0..3 {
+        drop(ask(&limiter, 2, end).unwrap());
+    }
+    assert_eq!(limiter.snapshot().waiting, 0);
+}
+
+#[test]
 fn clock_that_jumps_back_lets_nobody_through_twice() {
     let limiter = builder(1.0, 3).build().unwrap();
     let start = time::now() + 100 * SECOND;

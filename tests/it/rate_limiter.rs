@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use futures::future::{join_all, select, try_join_all};
-use recoup::{CallError, Instant, Priority, RateLimitReason, RateLimited, RateLimiter};
+use recoup::{CallError, Instant, Priority, RateLimitReason, RateLimiter};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -57,11 +57,11 @@ async fn heavy_call_waits_as_long_as_the_last_of_as_many_light_ones() {
 async fn who_does_not_want_to_wait_is_told_when_to_come_back_and_gets_in_then() {
     let limiter = RateLimiter::builder(3, SECOND).burst(1).name("mail").build().unwrap();
     assert_eq!(limiter.call(async || Ok::<_, &str>(1)).await, Ok(1));
-    let refused = limiter.call(async || Ok::<_, &str>(2)).await.unwrap_err();
-    let CallError::Rejected(limited @ RateLimited { .. }) = refused else { panic!("{refused:?}") };
-    assert_eq!((&*limited.limiter, limited.reason), ("mail", RateLimitReason::UsedUp));
-    tokio::time::sleep_until(limited.until).await;
-    assert_eq!(limited.retry_in(), Duration::ZERO);
+    let error = limiter.call(async || Ok::<_, &str>(2)).await.unwrap_err();
+    let CallError::Rejected(refused) = error else { panic!("{error:?}") };
+    assert_eq!((&*refused.limiter, refused.reason), ("mail", RateLimitReason::UsedUp));
+    tokio::time::sleep_until(refused.until).await;
+    assert_eq!(refused.retry_in(), Duration::ZERO);
     assert_eq!(limiter.call(async || Err::<(), _>("down")).await, Err(CallError::Operation("down")));
 }
 
