@@ -11,6 +11,7 @@ use crate::classification::Classification;
 use crate::cooldown::CoolingDown;
 use crate::dead_letter::{DeadReason, Failed, LetterId, PushError};
 use crate::nested;
+use crate::rate_limit::RateLimited;
 use crate::retry::{Throttled, Withheld};
 
 /// Why a call ended without a value.
@@ -39,6 +40,8 @@ pub enum Reason {
     ShutDown,
     /// The circuit breaker did not let the attempt through.
     CircuitOpen(Open),
+    /// The rate limiter had nothing left, or no turn soon enough.
+    RateLimited(RateLimited),
     /// The bulkhead had no slot.
     BulkheadFull(Full),
     /// Another call was told to stay away for a while.
@@ -61,6 +64,7 @@ impl Reason {
             Self::StoppedByHook => "hook",
             Self::ShutDown => "shutdown",
             Self::CircuitOpen(_) => "circuit_open",
+            Self::RateLimited(_) => "rate_limited",
             Self::BulkheadFull(_) => "bulkhead_full",
             Self::CoolingDown(_) => "cooling_down",
         }
@@ -71,7 +75,11 @@ impl Reason {
     pub const fn is_rejection(&self) -> bool {
         matches!(
             self,
-            Self::Throttled(_) | Self::CircuitOpen(_) | Self::BulkheadFull(_) | Self::CoolingDown(_)
+            Self::Throttled(_)
+                | Self::CircuitOpen(_)
+                | Self::RateLimited(_)
+                | Self::BulkheadFull(_)
+                | Self::CoolingDown(_)
         )
     }
 
@@ -95,7 +103,9 @@ impl Reason {
             Self::DeadlineExceeded | Self::HintTooLong(_) => DeadReason::Deadline,
             Self::StoppedByHook | Self::ShutDown => DeadReason::Cancelled,
             Self::CircuitOpen(_) => DeadReason::CircuitOpen,
-            Self::Throttled(_) | Self::BulkheadFull(_) | Self::CoolingDown(_) => DeadReason::Rejected,
+            Self::Throttled(_) | Self::RateLimited(_) | Self::BulkheadFull(_) | Self::CoolingDown(_) => {
+                DeadReason::Rejected
+            }
         }
     }
 }
@@ -114,6 +124,7 @@ impl fmt::Display for Reason {
             Self::StoppedByHook => f.write_str("a hook stopped it"),
             Self::ShutDown => f.write_str("it was shut down"),
             Self::CircuitOpen(open) => open.fmt(f),
+            Self::RateLimited(limited) => limited.fmt(f),
             Self::BulkheadFull(full) => full.fmt(f),
             Self::CoolingDown(cooling) => cooling.fmt(f),
         }

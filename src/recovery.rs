@@ -26,6 +26,7 @@ use crate::cooldown::Cooldown;
 use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
 use crate::event::{Observer, Observers};
+use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryBudget, RetryPolicy, Throttle, Timed};
 use crate::shutdown::Shutdown;
 
@@ -72,6 +73,7 @@ struct Parts<E> {
     /// The breaker, and the throttle of the retry policy.
     whole: Shard,
     cooldown: Option<Cooldown>,
+    rate_limiter: Option<RateLimiter>,
     bulkhead: Option<Bulkhead>,
     shutdown: Option<Shutdown>,
     letters: Option<Letters<E>>,
@@ -151,6 +153,12 @@ impl<E> Recovery<E> {
         self.parts.whole.breaker.as_ref()
     }
 
+    /// The rate limiter, if there is one.
+    #[must_use]
+    pub fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.parts.rate_limiter.as_ref()
+    }
+
     /// The bulkhead, if there is one.
     #[must_use]
     pub fn bulkhead(&self) -> Option<&Bulkhead> {
@@ -207,6 +215,7 @@ impl<E> fmt::Display for Recovery<E> {
         layers.extend(
             parts.whole.breaker.as_ref().map(|breaker| format!("circuit_breaker {}", breaker.name())),
         );
+        layers.extend(parts.rate_limiter.as_ref().map(|limiter| format!("rate_limit {}", limiter.name())));
         layers.extend(parts.bulkhead.as_ref().map(|bulkhead| match bulkhead.queue() {
             0 => format!("bulkhead {}", bulkhead.slots()),
             queue => format!("bulkhead {}+{queue}", bulkhead.slots()),

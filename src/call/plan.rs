@@ -19,6 +19,7 @@ use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
 use crate::error::Reason;
 use crate::event::Observers;
+use crate::rate_limit::Booking;
 use crate::retry::{Attempted, Leave, Progress, Token};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, earlier, later};
@@ -94,6 +95,8 @@ pub(crate) enum Then {
     },
     /// It is this call's turn, if the cooldown was not extended.
     Leave(Turn),
+    /// It is this call's turn with the rate limiter, if nobody who matters more has come.
+    Book(Booking),
 }
 
 impl<P: Gives, E, S> Plan<'_, P, E, S> {

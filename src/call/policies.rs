@@ -16,6 +16,7 @@ use crate::cooldown::Cooldown;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
 use crate::priority::Priority;
+use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryBudget, RetryRules, Throttle};
 use crate::shutdown::Shutdown;
 use crate::time::Instant;
@@ -60,6 +61,9 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
         self.rules().budget.as_ref()
     }
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
+        None
+    }
+    fn rate_limiter(&self) -> Option<&'r RateLimiter> {
         None
     }
     fn bulkhead(&self) -> Option<&'r Bulkhead> {

@@ -14,6 +14,7 @@ use crate::classify::{ErrorClassifier, Transient};
 use crate::cooldown::Cooldown;
 use crate::dead_letter::{DeadLetterQueue, ErrorChain};
 use crate::error::RecoveryError;
+use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryPolicy, Timed};
 use crate::setting::{Check, SettingError};
 use crate::shutdown::Shutdown;
@@ -35,6 +36,7 @@ impl<E> RecoveryBuilder<E> {
             limits: Limits::default(),
             whole: Shard { throttle: None, breaker: None },
             cooldown: None,
+            rate_limiter: None,
             bulkhead: None,
             shutdown: None,
             letters: None,
@@ -74,6 +76,17 @@ impl<E> RecoveryBuilder<E> {
         SettingError: From<B::Error>,
     {
         self.parts.whole.breaker = self.built(breaker.try_into());
+        self
+    }
+
+    /// The limiter that every attempt asks, retries too. A call that has to wait for its turn holds nothing
+    /// meanwhile, and how long it may wait is the limiter's to say. Default: none.
+    pub fn rate_limit<R>(mut self, limiter: R) -> Self
+    where
+        R: TryInto<RateLimiter>,
+        SettingError: From<R::Error>,
+    {
+        self.parts.rate_limiter = self.built(limiter.try_into());
         self
     }
 
@@ -218,6 +231,9 @@ impl<E> RecoveryBuilder<E> {
         for observer in parts.observers.all().iter() {
             if let Some(breaker) = &parts.whole.breaker {
                 breaker.observe(Arc::clone(observer));
+            }
+            if let Some(limiter) = &parts.rate_limiter {
+                limiter.observe(Arc::clone(observer));
             }
             if let Some(bulkhead) = &parts.bulkhead {
                 bulkhead.observe(Arc::clone(observer));

@@ -15,6 +15,7 @@ use crate::cooldown::Cooldown;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
 use crate::priority::Priority;
+use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryRules, Throttle};
 use crate::shutdown::Shutdown;
 
@@ -115,6 +116,10 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
 
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
         self.using.shard.breaker.as_ref()
+    }
+
+    fn rate_limiter(&self) -> Option<&'r RateLimiter> {
+        self.using.parts.rate_limiter.as_ref()
     }
 
     fn bulkhead(&self) -> Option<&'r Bulkhead> {

@@ -10,6 +10,7 @@ use crate::classification::{Category, Outcome};
 use crate::cooldown::Turn;
 use crate::error::Reason;
 use crate::event::DelaySource;
+use crate::rate_limit::{Booking, RateLimiter};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now};
 
@@ -40,15 +41,42 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         throttle.admit(self.policies.priority(), now).map_err(Reason::Throttled)
     }
 
-    /// Past the cooldown: the circuit, then a slot.
+    /// Past the cooldown: the circuit, the rate, then a slot.
     #[inline(always)]
     pub(in crate::call) fn enter(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        self.ask_circuit(now)?;
+        if let Some(limiter) = self.policies.rate_limiter() {
+            self.ask_rate(limiter, now)?;
+        }
+        self.take_slot(now)
+    }
+
+    #[inline(always)]
+    fn ask_circuit(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         if let Some(breaker) = self.policies.breaker() {
             match breaker.enter(now) {
                 Ok(permit) => self.pass.admit(permit),
                 Err(open) => return Err(self.turned_away(open, now)),
             }
         }
+        Ok(())
+    }
+
+    /// Whoever has to wait gives its permit back meanwhile, and asks the circuit again afterwards.
+    fn ask_rate(&mut self, limiter: &RateLimiter, now: &Now) -> Result<(), Instead<'r>> {
+        let asked = limiter.ask(1, self.policies.priority(), now);
+        if !matches!(asked, Ok(None)) {
+            drop(self.pass.take_permit());
+        }
+        match asked {
+            Ok(None) => Ok(()),
+            Ok(Some(booking)) => Err(self.wait_for_rate(booking, now)),
+            Err(limited) => Err(Instead::GiveUp(Reason::RateLimited(limited))),
+        }
+    }
+
+    #[inline(always)]
+    fn take_slot(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         if let Some(bulkhead) = self.policies.bulkhead() {
             match bulkhead.take() {
                 Some(slot) => self.pass.hold(slot),
@@ -122,6 +150,16 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     #[cold]
+    fn wait_for_rate(&mut self, booking: Booking, now: &Now) -> Instead<'r> {
+        self.waits(now);
+        let until = booking.at();
+        if self.deadline().is_some_and(|deadline| until >= deadline) {
+            return Instead::GiveUp(Reason::DeadlineExceeded);
+        }
+        Instead::Wait(Wait { until, then: Then::Book(booking) })
+    }
+
+    #[cold]
     fn turned_away(&mut self, open: Open, now: &Now) -> Instead<'r> {
         self.started(now);
         let deadline = self.deadline();
@@ -161,6 +199,15 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                 self.may_go_on(now).map_err(Instead::GiveUp)?;
                 self.enter(now)
             }
+            Then::Book(booking) => match booking.leave_at(now) {
+                Ok(None) => {
+                    self.may_go_on(now).map_err(Instead::GiveUp)?;
+                    self.ask_circuit(now)?;
+                    self.take_slot(now)
+                }
+                Ok(Some(later)) => Err(self.wait_for_rate(later, now)),
+                Err(limited) => Err(Instead::GiveUp(Reason::RateLimited(limited))),
+            },
         }
     }
 }
