@@ -235,6 +235,8 @@ impl<E> RecoveryError<E> {
     pub fn retry_in(&self) -> Option<Duration> {
         match &self.reason {
             Reason::CircuitOpen(open) => open.retry_in(),
+            Reason::Throttled(throttled) => Some(throttled.retry_in()),
+            Reason::RateLimited(limited) => Some(limited.retry_in()),
             Reason::CoolingDown(cooling) => Some(cooling.retry_in()),
             Reason::HintTooLong(hint) => Some(*hint),
             _ => self.classification.and_then(|answer| answer.hint()),

@@ -20,6 +20,7 @@ mod determinism;
 mod fallback;
 mod floors;
 mod letters;
+mod limits_in_recovery;
 mod rate_limiter;
 mod reconnect;
 mod retry_bugs;
