@@ -116,6 +116,7 @@
 //! | Is the dependency up? | [`CircuitBreaker`], one for each key in [`CircuitBreakers`] |
 //! | Is there room? | [`Bulkhead`] |
 //! | Is it too often? | [`RateLimiter`] |
+//! | How much does it bear? | [`ConcurrencyLimit`] |
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
 //! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
@@ -142,6 +143,7 @@ mod call;
 mod circuit_breaker;
 mod classification;
 mod classify;
+mod concurrency_limit;
 mod cooldown;
 mod dead_letter;
 mod error;
@@ -181,6 +183,10 @@ pub use crate::classification::{Advice, Category, Classification, Health, Outcom
 pub use crate::classify::{
     AsError, BoxedError, Classified, ClassifiedErrors, Classify, ClassifyError, ErrorClassifier, IoErrors,
     Or, Permanent, PlainError, SourceChain, Transient,
+};
+pub use crate::concurrency_limit::{
+    Aimd, ConcurrencyLimit, ConcurrencyLimitBuilder, ConcurrencyLimitCall, ConcurrencySnapshot, Gradient2,
+    InFlight, Saturated, Vegas,
 };
 pub use crate::cooldown::{Cooldown, CooldownBuilder, CoolingDown, FirstAttempts};
 pub use crate::dead_letter::{

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("bulkhead", 1),
     ("circuit_breaker", 1),
     ("classify", 1),
+    ("concurrency_limit", 1),
     ("cooldown", 1),
     ("dead_letter", 1),
     ("rate_limit", 1),
