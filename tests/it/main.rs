@@ -16,6 +16,7 @@ mod bulkhead_model;
 mod cancellation;
 mod chaos;
 mod composition;
+mod concurrency_limit;
 mod determinism;
 mod fallback;
 mod floors;
