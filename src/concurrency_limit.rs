@@ -193,7 +193,6 @@ impl ConcurrencyLimit {
     }
 
     /// Adds an observer, unless it is there already.
-    #[expect(dead_code, reason = "a recovery adds its observers to the policies that it holds")]
     pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
         self.core.observers.add(observer);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::bulkhead::Full;
 use crate::circuit_breaker::Open;
 use crate::classification::Classification;
+use crate::concurrency_limit::Saturated;
 use crate::cooldown::CoolingDown;
 use crate::dead_letter::{DeadReason, Failed, LetterId, PushError};
 use crate::nested;
@@ -44,6 +45,8 @@ pub enum Reason {
     RateLimited(RateLimited),
     /// The bulkhead had no slot.
     BulkheadFull(Full),
+    /// As many attempts were under way as the dependency bears.
+    Saturated(Saturated),
     /// Another call was told to stay away for a while.
     CoolingDown(CoolingDown),
 }
@@ -66,6 +69,7 @@ impl Reason {
             Self::CircuitOpen(_) => "circuit_open",
             Self::RateLimited(_) => "rate_limited",
             Self::BulkheadFull(_) => "bulkhead_full",
+            Self::Saturated(_) => "saturated",
             Self::CoolingDown(_) => "cooling_down",
         }
     }
@@ -79,6 +83,7 @@ impl Reason {
                 | Self::CircuitOpen(_)
                 | Self::RateLimited(_)
                 | Self::BulkheadFull(_)
+                | Self::Saturated(_)
                 | Self::CoolingDown(_)
         )
     }
@@ -103,9 +108,11 @@ impl Reason {
             Self::DeadlineExceeded | Self::HintTooLong(_) => DeadReason::Deadline,
             Self::StoppedByHook | Self::ShutDown => DeadReason::Cancelled,
             Self::CircuitOpen(_) => DeadReason::CircuitOpen,
-            Self::Throttled(_) | Self::RateLimited(_) | Self::BulkheadFull(_) | Self::CoolingDown(_) => {
-                DeadReason::Rejected
-            }
+            Self::Throttled(_)
+            | Self::RateLimited(_)
+            | Self::BulkheadFull(_)
+            | Self::Saturated(_)
+            | Self::CoolingDown(_) => DeadReason::Rejected,
         }
     }
 }
@@ -126,6 +133,7 @@ impl fmt::Display for Reason {
             Self::CircuitOpen(open) => open.fmt(f),
             Self::RateLimited(limited) => limited.fmt(f),
             Self::BulkheadFull(full) => full.fmt(f),
+            Self::Saturated(saturated) => saturated.fmt(f),
             Self::CoolingDown(cooling) => cooling.fmt(f),
         }
     }

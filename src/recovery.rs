@@ -22,6 +22,7 @@ use crate::bulkhead::Bulkhead;
 use crate::call::{CallContext, Describe, FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classify::ErrorClassifier;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
 use crate::dead_letter::DeadLetterQueue;
 use crate::error::RecoveryError;
@@ -75,6 +76,7 @@ struct Parts<E> {
     cooldown: Option<Cooldown>,
     rate_limiter: Option<RateLimiter>,
     bulkhead: Option<Bulkhead>,
+    concurrency_limit: Option<ConcurrencyLimit>,
     shutdown: Option<Shutdown>,
     letters: Option<Letters<E>>,
     letter_timeout: Duration,
@@ -165,6 +167,12 @@ impl<E> Recovery<E> {
         self.parts.bulkhead.as_ref()
     }
 
+    /// The adaptive concurrency limit, if there is one.
+    #[must_use]
+    pub fn concurrency_limit(&self) -> Option<&ConcurrencyLimit> {
+        self.parts.concurrency_limit.as_ref()
+    }
+
     /// The cooldown, if there is one.
     #[must_use]
     pub fn cooldown(&self) -> Option<&Cooldown> {
@@ -220,6 +228,8 @@ impl<E> fmt::Display for Recovery<E> {
             0 => format!("bulkhead {}", bulkhead.slots()),
             queue => format!("bulkhead {}+{queue}", bulkhead.slots()),
         }));
+        let limit = parts.concurrency_limit.as_ref();
+        layers.extend(limit.map(|limit| format!("concurrency_limit {}", limit.name())));
         layers.extend(parts.limits.attempt.map(|limit| format!("attempt_timeout {limit:?}")));
         write!(f, "{}: {}(operation{}", parts.name, layers.join("("), ")".repeat(layers.len()))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::bulkhead::Hold;
 use crate::circuit_breaker::Permit;
 use crate::classification::Outcome;
+use crate::concurrency_limit::Leave;
 use crate::time::Now;
 
 /// What an attempt is given while it runs, and gives back. There is one for a call, filled anew for each of
@@ -19,6 +20,9 @@ pub(crate) trait Pass<'r> {
     /// The attempt has a slot.
     fn hold(&mut self, slot: Hold<'r>);
 
+    /// The attempt has a place under the concurrency limit.
+    fn count_in(&mut self, leave: Leave<'r>);
+
     /// What a drop means from now on. While the user's code runs it is a failure, for it can only be dropped
     /// then by unwinding; while the attempt is pending it was abandoned.
     fn assume(&mut self, outcome: Outcome);
@@ -26,8 +30,8 @@ pub(crate) trait Pass<'r> {
     /// The attempt gave a value.
     fn succeed(&mut self, now: &Now);
 
-    /// The attempt ended, however.
-    fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now);
+    /// The attempt ended, however; by overload or not.
+    fn settle(&mut self, outcome: Outcome, overload: bool, hint: Option<Duration>, now: &Now);
 }
 
 /// Of a call without circuit breaker and bulkhead.
@@ -41,25 +45,29 @@ impl<'r> Pass<'r> for () {
     #[inline(always)]
     fn hold(&mut self, _: Hold<'r>) {}
     #[inline(always)]
+    fn count_in(&mut self, _: Leave<'r>) {}
+    #[inline(always)]
     fn assume(&mut self, _: Outcome) {}
     #[inline(always)]
     fn succeed(&mut self, _: &Now) {}
     #[inline(always)]
-    fn settle(&mut self, _: Outcome, _: Option<Duration>, _: &Now) {}
+    fn settle(&mut self, _: Outcome, _: bool, _: Option<Duration>, _: &Now) {}
 }
 
-/// Leave of the circuit, and a slot. The circuit learns before the slot goes to the next, who asks it.
+/// Leave of the circuit, a slot, and a place under the concurrency limit. The circuit learns before the slot goes
+/// to the next, who asks it.
 #[derive(Debug)]
 pub(crate) struct Held<'r> {
     /// A passenger's where no circuit was asked.
     permit: Permit<'r>,
     slot: Hold<'r>,
+    leave: Leave<'r>,
 }
 
 impl Default for Held<'_> {
     #[inline]
     fn default() -> Self {
-        Self { permit: Permit::passenger(), slot: Hold::default() }
+        Self { permit: Permit::passenger(), slot: Hold::default(), leave: Leave::default() }
     }
 }
 
@@ -79,6 +87,11 @@ impl<'r> Pass<'r> for Held<'r> {
     }
 
     #[inline(always)]
+    fn count_in(&mut self, leave: Leave<'r>) {
+        self.leave = leave;
+    }
+
+    #[inline(always)]
     fn assume(&mut self, outcome: Outcome) {
         self.permit.assume(outcome);
     }
@@ -86,11 +99,13 @@ impl<'r> Pass<'r> for Held<'r> {
     #[inline(always)]
     fn succeed(&mut self, now: &Now) {
         self.permit.succeed(now);
+        self.leave.settle(Outcome::Success, false, now);
         self.slot.give_back();
     }
 
-    fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
+    fn settle(&mut self, outcome: Outcome, overload: bool, hint: Option<Duration>, now: &Now) {
         self.permit.settle_at(outcome, hint, now);
+        self.leave.settle(outcome, overload, now);
         self.slot.give_back();
     }
 }

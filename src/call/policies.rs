@@ -12,6 +12,7 @@ use super::pass::Pass;
 use crate::bulkhead::Bulkhead;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
@@ -64,6 +65,9 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
         None
     }
     fn rate_limiter(&self) -> Option<&'r RateLimiter> {
+        None
+    }
+    fn concurrency_limit(&self) -> Option<&'r ConcurrencyLimit> {
         None
     }
     fn bulkhead(&self) -> Option<&'r Bulkhead> {

@@ -11,6 +11,7 @@ use crate::bulkhead::Bulkhead;
 use crate::call::{FailedAttempt, Limits};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classify::{ErrorClassifier, Transient};
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
 use crate::dead_letter::{DeadLetterQueue, ErrorChain};
 use crate::error::RecoveryError;
@@ -38,6 +39,7 @@ impl<E> RecoveryBuilder<E> {
             cooldown: None,
             rate_limiter: None,
             bulkhead: None,
+            concurrency_limit: None,
             shutdown: None,
             letters: None,
             letter_timeout: LETTER_TIMEOUT,
@@ -98,6 +100,18 @@ impl<E> RecoveryBuilder<E> {
         SettingError: From<B::Error>,
     {
         self.parts.bulkhead = self.built(bulkhead.try_into());
+        self
+    }
+
+    /// The adaptive limit on how many attempts are under way at once. It refuses what the dependency would not
+    /// bear, and never lets a call wait; it learns from successes how long an answer takes, and from timeouts
+    /// and refusals that there were too many. Default: none.
+    pub fn concurrency_limit<L>(mut self, limit: L) -> Self
+    where
+        L: TryInto<ConcurrencyLimit>,
+        SettingError: From<L::Error>,
+    {
+        self.parts.concurrency_limit = self.built(limit.try_into());
         self
     }
 
@@ -234,6 +248,9 @@ impl<E> RecoveryBuilder<E> {
             }
             if let Some(limiter) = &parts.rate_limiter {
                 limiter.observe(Arc::clone(observer));
+            }
+            if let Some(limit) = &parts.concurrency_limit {
+                limit.observe(Arc::clone(observer));
             }
             if let Some(bulkhead) = &parts.bulkhead {
                 bulkhead.observe(Arc::clone(observer));

@@ -11,6 +11,7 @@ use crate::bulkhead::Bulkhead;
 use crate::call::{AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
@@ -120,6 +121,10 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
 
     fn rate_limiter(&self) -> Option<&'r RateLimiter> {
         self.using.parts.rate_limiter.as_ref()
+    }
+
+    fn concurrency_limit(&self) -> Option<&'r ConcurrencyLimit> {
+        self.using.parts.concurrency_limit.as_ref()
     }
 
     fn bulkhead(&self) -> Option<&'r Bulkhead> {

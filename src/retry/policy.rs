@@ -114,10 +114,10 @@ impl RetryPolicy {
         Self::builder().backoff(waits).unlimited_attempts().no_budget().unchecked()
     }
 
-    /// One attempt, and no other.
+    /// One attempt, and no other; nothing holds it back.
     #[must_use]
     pub fn never() -> Self {
-        Self::builder().max_attempts(1).unchecked()
+        Self::builder().max_attempts(1).no_budget().unchecked()
     }
 }
 

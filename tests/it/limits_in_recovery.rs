@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+use std::future::pending;
 use std::time::Duration;
 
 use futures::future::join_all;
 use recoup::{
-    CallContext, CircuitBreaker, Instant, Priority, RateLimiter, Reason, Recovery, RetryPolicy,
-    execute_with_recovery,
+    Bulkhead, CallContext, CircuitBreaker, ConcurrencyLimit, Instant, Priority, RateLimiter, Reason,
+    Recovery, RetryPolicy, execute_with_recovery,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -118,4 +119,56 @@ async fn critical_calls_find_the_rate_that_is_kept_for_them() {
         critical += 1;
     }
     assert_eq!((normal, critical), (7, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_dependency_would_not_bear_is_refused_and_gives_back_what_it_was_given() {
+    let breaker = CircuitBreaker::builder("db").build().unwrap();
+    let recovery = Recovery::<&str>::builder("db")
+        .circuit_breaker(breaker)
+        .bulkhead(Bulkhead::builder(8))
+        .concurrency_limit(ConcurrencyLimit::aimd().initial(2))
+        .build()
+        .unwrap();
+    let mut held: Vec<_> = (0..2)
+        .map(|_| tokio_test::task::spawn(execute_with_recovery(&recovery, |_| pending::<Result<(), &str>>())))
+        .collect();
+    for call in &mut held {
+        assert!(call.poll().is_pending());
+    }
+    let refused = execute_with_recovery(&recovery, |_| async { Ok::<_, &str>(()) }).await.unwrap_err();
+    assert!(matches!(refused.reason(), Reason::Saturated(saturated) if saturated.limit_now == 2));
+    assert_eq!((refused.attempts(), recovery.bulkhead().unwrap().in_use()), (0, 2));
+    let limit = recovery.concurrency_limit().unwrap();
+    assert_eq!(limit.in_flight(), 2);
+    drop(held);
+    assert_eq!((limit.in_flight(), recovery.bulkhead().unwrap().in_use()), (0, 0));
+    execute_with_recovery(&recovery, |_| async { Ok::<_, &str>(()) }).await.unwrap();
+    assert_eq!(limit.in_flight(), 0);
+}
+
+/// Timeouts are too many calls; an error of the operation's own is not.
+#[tokio::test(start_paused = true)]
+async fn limit_comes_down_for_timeouts_and_not_for_errors() {
+    let settles_at = |hangs: bool| async move {
+        let recovery = Recovery::<&str>::builder("db")
+            .retry(RetryPolicy::never())
+            .attempt_timeout(100 * MS)
+            .concurrency_limit(ConcurrencyLimit::aimd().initial(20))
+            .build()
+            .unwrap();
+        for _ in 0..30 {
+            let calls = (0..20).map(|_| {
+                execute_with_recovery(&recovery, |_| async move {
+                    tokio::time::sleep(if hangs { SECOND } else { 50 * MS }).await;
+                    Err::<(), _>("bad row")
+                })
+            });
+            join_all(calls).await;
+        }
+        recovery.concurrency_limit().unwrap().limit()
+    };
+    let low = settles_at(true).await;
+    assert!(low <= 8, "{low}");
+    assert_eq!(settles_at(false).await, 20);
 }

@@ -7,6 +7,7 @@ use crate::call::policies::Policies;
 use crate::call::queue::Queue;
 use crate::circuit_breaker::{Open, Permit};
 use crate::classification::{Category, Outcome};
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Turn;
 use crate::error::Reason;
 use crate::event::DelaySource;
@@ -83,8 +84,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                 None => return Err(self.queue(bulkhead, now)),
             }
         }
-        self.go();
-        Ok(())
+        self.go(now)
     }
 
     /// Waits for a slot: no longer than the call may take, and than the program wants.
@@ -113,17 +113,32 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         self.pass.hold(slot);
-        self.go();
-        Ok(())
+        self.go(now)
     }
 
+    /// With all that it needs. The limit on what is under way comes last: what waits for a slot is not.
     #[inline(always)]
-    fn go(&mut self) {
+    fn go(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        if let Some(limit) = self.policies.concurrency_limit() {
+            self.count_in(limit, now)?;
+        }
         self.attempts = self.attempts.saturating_add(1);
         if self.watched() {
             self.tell_started(); // before the next line: an observer that panics is no failure of the operation
         }
         self.pass.assume(Outcome::Failure);
+        Ok(())
+    }
+
+    fn count_in(&mut self, limit: &'r ConcurrencyLimit, now: &Now) -> Result<(), Instead<'r>> {
+        match limit.enter(self.policies.priority(), now) {
+            Ok(leave) => self.pass.count_in(leave),
+            Err(saturated) => {
+                self.pass = P::Pass::default(); // permit and slot come back
+                return Err(Instead::GiveUp(Reason::Saturated(saturated)));
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is time left, and the program still wants it.

@@ -88,7 +88,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                 None => {}
             }
         }
-        self.pass.settle(outcome, answer.hint(), now);
+        let overload = seen.is_some_and(|seen| seen.overload);
+        self.pass.settle(outcome, overload, answer.hint(), now);
         if let (Some(cooldown), Some(hint)) = (self.policies.cooldown(), answer.hint()) {
             cooldown.learn(hint, now.get());
         }
