@@ -79,6 +79,13 @@ pub enum Event<'a> {
         /// Why: `open`, `full`, `cooldown`, …
         reason: &'static str,
     },
+    /// An attempt that took long, or failed, is made once more beside it.
+    Hedged {
+        /// The hedge, by its name.
+        policy: &'a str,
+        /// Which of the attempts that race it is, from 1: 0 is the one it is made beside.
+        hedge: u32,
+    },
     /// A circuit opened.
     CircuitOpened {
         /// The breaker.

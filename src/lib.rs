@@ -119,6 +119,7 @@
 //! | How much does it bear? | [`ConcurrencyLimit`] |
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
+//! | Is it worth asking twice at once? | [`Hedge`] |
 //! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
 //!
 //! Every one of them takes a closure and gives a future, so another order than that of `Recovery` is plain
@@ -149,6 +150,8 @@ mod dead_letter;
 mod error;
 mod event;
 mod fallback;
+mod hedge;
+mod hedging;
 mod nested;
 mod priority;
 mod random;
@@ -198,6 +201,7 @@ pub use crate::dead_letter::{
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
+pub use crate::hedge::{Hedge, HedgeBuilder, HedgeSnapshot, Hedged, Idempotent};
 pub use crate::priority::Priority;
 pub use crate::rate_limit::{
     AcquireRate, Booking, RateLimitReason, RateLimited, RateLimiter, RateLimiterBuilder, RateLimiterCall,

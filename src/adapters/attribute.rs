@@ -23,6 +23,7 @@
 //! | [`CIRCUIT_TRIP`] | `resilience.circuit_breaker.trip` | what opened it, with the numbers |
 //! | [`CIRCUIT_OPEN_FOR`] | `resilience.circuit_breaker.open_for` | how long it stays open; absent if until it is reset |
 //! | [`CIRCUIT_GENERATION`] | `resilience.circuit_breaker.generation` | counts the changes of state |
+//! | [`HEDGE`] | `resilience.hedge.index` | which of the attempts that race it is, from 1 |
 //! | [`LETTER`] | `resilience.letter.id` | the letter's number in its queue |
 //! | [`INNER`] | `resilience.nested.name` | of two nested retries the inner one |
 //! | [`STATUS`] | `resilience.attempt.status_code` | the status that the error carried |
@@ -68,6 +69,8 @@ pub const CIRCUIT_TRIP: &str = "resilience.circuit_breaker.trip";
 pub const CIRCUIT_OPEN_FOR: &str = "resilience.circuit_breaker.open_for";
 /// Counts the circuit's changes of state.
 pub const CIRCUIT_GENERATION: &str = "resilience.circuit_breaker.generation";
+/// Which of the attempts that race it is, from 1.
+pub const HEDGE: &str = "resilience.hedge.index";
 /// The letter's number in its queue.
 pub const LETTER: &str = "resilience.letter.id";
 /// Of two nested retries the inner one.

@@ -163,6 +163,11 @@ impl Observer for TracingObserver {
                 { { is::EVENT } = "rejected", { is::STRATEGY } = policy, { is::REASON } = reason },
                 "attempt refused"
             ),
+            Event::Hedged { policy, hedge } => tracing::debug!(
+                target: TARGET,
+                { { is::EVENT } = "hedged", { is::STRATEGY } = policy, { is::HEDGE } = hedge },
+                "attempt hedged"
+            ),
             Event::CircuitOpened { breaker, trip, open_for, generation } => about_circuit!(
                 warn,
                 breaker,

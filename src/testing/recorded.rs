@@ -60,6 +60,10 @@ pub enum Happened {
         policy: String,
         reason: &'static str,
     },
+    Hedged {
+        policy: String,
+        hedge: u32,
+    },
     CircuitOpened {
         breaker: String,
         trip: Trip,
@@ -138,6 +142,7 @@ impl From<&Event<'_>> for Happened {
                 Self::NestedRetry { outer: outer.to_owned(), inner: inner.to_owned() }
             }
             Event::Rejected { policy, reason } => Self::Rejected { policy: policy.to_owned(), reason },
+            Event::Hedged { policy, hedge } => Self::Hedged { policy: policy.to_owned(), hedge },
             Event::CircuitOpened { breaker, trip, open_for, generation } => {
                 Self::CircuitOpened { breaker: breaker.to_owned(), trip, open_for, generation }
             }
@@ -192,6 +197,7 @@ impl fmt::Display for Happened {
             }
             Self::NestedRetry { outer, inner } => write!(f, "{outer} repeats {inner}, which gave up already"),
             Self::Rejected { policy, reason } => write!(f, "{policy} refused: {reason}"),
+            Self::Hedged { policy, hedge } => write!(f, "{policy} launched hedge {hedge}"),
             Self::CircuitOpened { breaker, trip, .. } => write!(f, "circuit {breaker} opened: {trip}"),
             Self::CircuitWouldOpen { breaker, trip } => {
                 write!(f, "circuit {breaker} would have opened: {trip}")
@@ -257,6 +263,7 @@ mod tests {
             ),
             (Event::NestedRetry { outer: "a", inner: "b" }, "a repeats b, which gave up already"),
             (Event::Rejected { policy: "db", reason: "full" }, "db refused: full"),
+            (Event::Hedged { policy: "search", hedge: 1 }, "search launched hedge 1"),
             (
                 Event::CircuitOpened { breaker: "db", trip, open_for: second, generation: 1 },
                 "circuit db opened: 5 failures in a row",

@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cooldown", 1),
     ("dead_letter", 1),
     ("rate_limit", 1),
+    ("hedge", 1),
     ("retry", 1),
     ("timeout", 1),
     // Floor 2: the call.
@@ -38,6 +39,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("error", 2),
     // Floor 3: front doors.
     ("fallback", 3),
+    ("hedging", 3),
     ("reconnect", 3),
     ("recovery", 3),
     ("redrive", 3),

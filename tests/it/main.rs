@@ -20,6 +20,7 @@ mod concurrency_limit;
 mod determinism;
 mod fallback;
 mod floors;
+mod hedging;
 mod letters;
 mod limits_in_recovery;
 mod rate_limiter;

@@ -164,6 +164,7 @@ fn one_of_each() -> Vec<(Event<'static>, Level, &'static str)> {
         ),
         (Event::NestedRetry { outer: "a", inner: "b" }, Level::WARN, "nested_retry"),
         (Event::Rejected { policy: "db", reason: "full" }, Level::DEBUG, "rejected"),
+        (Event::Hedged { policy: "search", hedge: 1 }, Level::DEBUG, "hedged"),
         (
             Event::CircuitOpened { breaker: "db", trip, open_for: ms(30_000), generation: 1 },
             Level::WARN,
