@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::Shared;
 use super::latency::Stopwatch;
 use super::plan::Plan;
-use super::race::Race;
+use super::race::{Fatal, Race};
 use crate::attempt::Attempt;
 use crate::time::Now;
 use crate::timer::Timer;
@@ -46,7 +46,7 @@ pin_project! {
         op: F,
         told: Attempt,
         way: Way,
-        fatal: Option<&'h (dyn Fn(&E) -> bool + Sync)>,
+        fatal: Option<Box<Fatal<'h, E>>>,
         siblings: Option<&'h mut Vec<E>>,
         plan: Plan,
         #[pin]
@@ -101,12 +101,12 @@ impl<'h, F, Fut, E> Hedged<'h, F, Fut, E> {
     /// use recoup::{Hedge, Idempotent};
     /// let hedge = Hedge::after(Duration::from_millis(50)).no_max_extra().build().unwrap();
     /// let answer = hedge.call(Idempotent(|_| async { Err::<(), _>("no such user") }));
-    /// assert_eq!(answer.stop_when(&|error| *error == "no such user").await, Err("no such user"));
+    /// assert_eq!(answer.stop_when(|error| *error == "no such user").await, Err("no such user"));
     /// assert_eq!(hedge.snapshot().launched, 0);
     /// # }
     /// ```
-    pub fn stop_when(mut self, fatal: &'h (dyn Fn(&E) -> bool + Sync)) -> Self {
-        self.fatal = Some(fatal);
+    pub fn stop_when(mut self, fatal: impl Fn(&E) -> bool + Send + 'h) -> Self {
+        self.fatal = Some(Box::new(fatal));
         self
     }
 
@@ -149,7 +149,7 @@ where
             lap.first.set(Some((this.op)(*this.told)));
         }
         loop {
-            let failed = match race.turn(lap.first.as_mut(), this.watch, *this.fatal, cx) {
+            let failed = match race.turn(lap.first.as_mut(), this.watch, this.fatal.as_deref(), cx) {
                 ControlFlow::Continue(failed) => failed,
                 ControlFlow::Break(end) => {
                     if end.is_ok() && alone {
@@ -196,6 +196,9 @@ where
 
 impl<F, Fut, E> fmt::Debug for Hedged<'_, F, Fut, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hedged").field("hedge", &self.hedge.name).field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Hedged")
+            .field("hedge", &self.hedge.name)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,9 @@ use super::latency::Stopwatch;
 use crate::nested;
 use crate::sync::atomic::Ordering;
 
+/// Whether no other attempt will do better after this error.
+pub(super) type Fatal<'h, E> = dyn Fn(&E) -> bool + Send + 'h;
+
 /// What races, but for the first attempt, which its future holds in place.
 pub(super) struct Race<'h, Fut, E> {
     hedge: &'h Shared,
@@ -69,7 +72,7 @@ where
         &mut self,
         first: Pin<&mut Option<Fut>>,
         watch: &mut Stopwatch<'_>,
-        fatal: Option<&(dyn Fn(&E) -> bool + Sync)>,
+        fatal: Option<&Fatal<'_, E>>,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Result<T, E>, u32> {
         let mut failed = self.poll_first(first, watch, fatal, cx)?;
@@ -101,7 +104,7 @@ where
         &mut self,
         mut first: Pin<&mut Option<Fut>>,
         watch: &mut Stopwatch<'_>,
-        fatal: Option<&(dyn Fn(&E) -> bool + Sync)>,
+        fatal: Option<&Fatal<'_, E>>,
         cx: &mut Context<'_>,
     ) -> ControlFlow<Result<T, E>, u32> {
         let Some(attempt) = first.as_mut().as_pin_mut() else { return ControlFlow::Continue(0) };
