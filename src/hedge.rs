@@ -138,7 +138,8 @@ impl Hedge {
     /// long after the attempt before it that is. [`Duration::ZERO`] is at once, and anything from thirty years
     /// is never.
     ///
-    /// It is called in the task of the call, once for each attempt that has to wait.
+    /// It is called in the task of the call, once for each attempt that has to wait, and by
+    /// [`snapshot`](Self::snapshot).
     ///
     /// ```
     /// use std::time::Duration;

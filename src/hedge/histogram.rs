@@ -110,7 +110,9 @@ mod tests {
         fn quantile_is_the_exact_one_or_a_sixteenth_more(times in times(), more in times(), share in 0.001..=1.0) {
             let both = [Histogram::default(), Histogram::default()];
             for (histogram, times) in both.iter().zip([&times, &more]) {
-                times.iter().for_each(|micros| histogram.record(Duration::from_micros(*micros)));
+                for micros in times {
+                    histogram.record(Duration::from_micros(*micros));
+                }
             }
             let mut all = [times, more].concat();
             all.sort_unstable();

@@ -14,6 +14,8 @@ use recoup::testing::{Chaos, Script};
 use recoup::{
     Attempt, Bulkhead, CallContext, CircuitBreaker, DeadLetter, DeadLetterQueue, Fallback, LastGood,
     LetterFilter, LetterId, MemoryQueue, RateLimiter, Reconnect, Recovery, RetryPolicy, Traced, Transient,
+    Attempt, Bulkhead, CallContext, CircuitBreaker, DeadLetter, DeadLetterQueue, Fallback, Hedge, Idempotent,
+    LastGood, LetterFilter, LetterId, MemoryQueue, Reconnect, Recovery, RetryPolicy, Traced, Transient,
     execute_with_recovery, execute_with_recovery_mut, reconnect, redrive, redrive_one, retry, retry_mut,
     retry_with, timeout,
 };
@@ -95,6 +97,7 @@ fn alone() -> Answer {
 /// its traits it keeps. `Sync` and `Unpin` are kept where nothing is boxed or waits in place; to be unwind
 /// safe is promised by none, for each of them holds what an observer or a runtime may have left half done.
 const PROMISED: [(&str, usize, &str); 27] = [
+const PROMISED: [(&str, usize, &str); 26] = [
     ("the operation", 0, "Send Sync Unpin UnwindSafe RefUnwindSafe"),
     ("execute_with_recovery", 288, "Send"),
     ("execute_with_recovery, with a context", 288, "Send"),
@@ -113,6 +116,7 @@ const PROMISED: [(&str, usize, &str); 27] = [
     ("Bulkhead::acquire", 192, "Send Sync"),
     ("RateLimiter::call", 248, "Send Sync"),
     ("RateLimiter::acquire", 240, "Send Sync"),
+    ("Hedge::call", 400, "Send"),
     ("timeout", 176, "Send Sync"),
     ("traced", 64, "Send Sync Unpin"),
     ("Reconnect::wait", 256, "Send"),
@@ -131,6 +135,7 @@ fn t_every_future_goes_where_it_went_and_is_no_larger_than_it_may_be() {
     let breaker = CircuitBreaker::builder("b").build().unwrap();
     let bulkhead = Bulkhead::builder(1).build().unwrap();
     let limiter = RateLimiter::builder(1, Duration::from_secs(1)).build().unwrap();
+    let hedge = Hedge::at_quantile(0.95).build().unwrap();
     let (policy, context) = (RetryPolicy::default(), CallContext::new("op"));
     let (last_good, chaos, queue) = (LastGood::new(), Chaos::new(), MemoryQueue::default());
     let script = Script::<u64, Oops>::new().succeed(1).succeed(1);
@@ -171,6 +176,7 @@ fn t_every_future_goes_where_it_went_and_is_no_larger_than_it_may_be() {
         seen!("Bulkhead::acquire", bulkhead.acquire(), 0),
         seen!("RateLimiter::call", limiter.call(alone as fn() -> _), OP),
         seen!("RateLimiter::acquire", limiter.acquire(), 0),
+        seen!("Hedge::call", hedge.call(Idempotent(op as fn(_) -> _)), OP),
         seen!("timeout", timeout(Duration::MAX, alone as fn() -> _), OP),
         seen!("traced", Asked::<Traced<Answer>>(PhantomData), size_of::<Traced<Answer>>(), OP),
         seen!("Reconnect::wait", waiting.wait(), 0),
