@@ -19,10 +19,10 @@ fn polled_once<T>(call: impl Future<Output = T>) -> T {
 
 #[test]
 fn call_that_is_not_hedged_allocates_nothing() {
-    for hedge in [Hedge::after(Duration::from_secs(3600)), Hedge::at_quantile(0.95).warm_up(u32::MAX)] {
+    for hedge in [Hedge::after(Duration::from_secs(3600)), Hedge::at_quantile(0.95)] {
         let hedge = hedge.max_attempts(1).build().unwrap();
         let calls = measure(|| {
-            for _ in 0..31 {
+            for _ in 0..1_000 {
                 assert_eq!(polled_once(hedge.call(Idempotent(|_| ready(Ok::<_, ()>(7))))), Ok(7));
                 assert_eq!(polled_once(hedge.call(Idempotent(|_| ready(Err::<(), _>(7))))), Err(7));
             }
@@ -32,13 +32,13 @@ fn call_that_is_not_hedged_allocates_nothing() {
 }
 
 #[test]
-fn what_is_learned_takes_no_more_memory_however_long_it_lasts() {
+fn learning_allocates_nothing_however_long_it_lasts() {
     let hedge = Hedge::at_quantile(0.95).memory(Duration::from_nanos(1)).build().unwrap();
     let calls = measure(|| {
-        for _ in 0..100_000 {
+        for _ in 0..10_000 {
             assert_eq!(polled_once(hedge.call(Idempotent(|_| ready(Ok::<_, ()>(7))))), Ok(7));
         }
     });
-    assert_eq!(calls.bytes_current, 0, "{calls:?}");
+    assert_eq!(calls.count_total, 0, "{calls:?}");
     assert!(hedge.snapshot().delay.is_some());
 }

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`EVENT`] | `resilience.event.name` | what happened: `retry_scheduled`, `circuit_opened`, … |
 //! | [`PIPELINE`] | `resilience.pipeline.name` | the recovery's name |
-//! | [`STRATEGY`] | `resilience.strategy.name` | the policy's name: of the breaker, of the bulkhead |
+//! | [`STRATEGY`] | `resilience.strategy.name` | the policy's name: of the breaker, of the bulkhead, of the hedge |
 //! | [`OPERATION`] | `resilience.operation.name` | what was done, if the call's context says so |
 //! | [`DESTINATION`] | `resilience.destination.name` | to whom, if the call's context says so |
 //! | [`CORRELATION_ID`] | `resilience.correlation_id` | what ties the call to others, if its context says so |

@@ -18,7 +18,8 @@ use crate::attempt::Attempt;
 /// The spans of one call are siblings below the span in which the call is polled, and a wait is in none of
 /// them: a call that was slow for its retries does not look like a slow server. Each carries the attempt's
 /// number and, when it ends, its outcome: `ok`, `error`, `dropped` if it was cut short or its call was
-/// dropped, `panicked`. From the second attempt on it carries `http.request.resend_count`. The names are
+/// dropped, `panicked`. From the second attempt on it carries `http.request.resend_count`, and the span of a
+/// hedge says which it is. The names are
 /// listed at [`attribute`](is).
 ///
 /// ```
@@ -49,6 +50,7 @@ where
             "recoup.attempt",
             { is::ATTEMPT_INDEX } = number,
             { is::RESEND_COUNT } = (number > 1).then(|| number - 1),
+            { is::HEDGE } = (attempt.hedge() > 0).then(|| attempt.hedge()),
             { is::ATTEMPT_OUTCOME } = tracing::field::Empty,
         );
         // What the operation does before its future is first polled belongs to the attempt too.

@@ -100,8 +100,8 @@ impl HedgeBuilder {
     /// Default: 0.05.
     ///
     /// It is counted, not estimated: every call pays in its share of a token and every hedge takes one out, so
-    /// there are never more hedges than this share of the calls so far, and none among the first twenty calls
-    /// at 0.05. At most 100 tokens are saved up: what a good hour may leave for a bad minute.
+    /// there are never more hedges than this share of the calls so far, and none before the twentieth call at
+    /// 0.05. At most 100 tokens are saved up: what a good hour may leave for a bad minute.
     pub const fn max_extra(mut self, share: f64) -> Self {
         self.extra = Some(share);
         self

@@ -36,10 +36,12 @@ impl Default for Histogram {
 
 /// A time than which at least `share` of those in both are no longer, and how many there are. It is the end of
 /// a cell: the exact one, or up to a sixteenth and a microsecond more.
+///
+/// It goes through them twice, so that nothing has to be kept. Of what is recorded meanwhile it may miss some;
+/// if both are cleared meanwhile, there are none.
 pub(super) fn quantile(share: f64, both: [&Histogram; 2]) -> (u64, Duration) {
-    let cells: Vec<u64> =
-        both[0].0.iter().zip(&both[1].0).map(|(a, b)| load(a).saturating_add(load(b))).collect();
-    let total: u64 = cells.iter().fold(0, |sum, cell| sum.saturating_add(*cell));
+    let cells = || both[0].0.iter().zip(&both[1].0).map(|(a, b)| load(a).saturating_add(load(b)));
+    let total = cells().fold(0, u64::saturating_add);
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -48,11 +50,11 @@ pub(super) fn quantile(share: f64, both: [&Histogram; 2]) -> (u64, Duration) {
     )]
     let rank = ((total as f64 * share).ceil() as u64).max(1);
     let mut seen = 0_u64;
-    let cell = cells.iter().position(|cell| {
-        seen = seen.saturating_add(*cell);
+    let cell = cells().position(|cell| {
+        seen = seen.saturating_add(cell);
         seen >= rank
     });
-    (total, Duration::from_micros(end(cell.unwrap_or(0))))
+    cell.map_or((0, Duration::ZERO), |cell| (total, Duration::from_micros(end(cell))))
 }
 
 fn load(cell: &AtomicU64) -> u64 {

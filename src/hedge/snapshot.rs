@@ -20,7 +20,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HedgeSnapshot {
-    /// Calls begun.
+    /// Calls begun; inside a retry each of its attempts is one.
     pub calls: u64,
     /// Hedges launched: attempts made beside the first.
     pub launched: u64,

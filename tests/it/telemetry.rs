@@ -244,13 +244,14 @@ fn fields_are_those_of_the_table_and_carry_what_the_event_knows() {
         ],
     );
     has(of("letter_buried"), &[(attribute::LETTER, "7")]);
+    has(of("hedged"), &[(attribute::STRATEGY, "search"), (attribute::HEDGE, "1")]);
     has(of("nested_retry"), &[(attribute::PIPELINE, "a"), (attribute::INNER, "b")]);
 
     let table: BTreeSet<&str> = include_str!("../../src/adapters/attribute.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//! | [`")?.split('`').nth(2))
         .collect();
-    assert_eq!(table.len(), 22, "the table is read");
+    assert_eq!(table.len(), 23, "the table is read");
     for line in &lines {
         for field in line.fields.keys().filter(|field| **field != "message") {
             assert!(table.contains(field), "`{field}` is not in the table");
