@@ -71,9 +71,9 @@ impl Latencies {
         }
     }
 
-    /// An attempt was dropped at `now` after `time`, and would have taken longer. That it was slower than the
+    /// An attempt failed or was dropped at `now` after `time`, without an answer. That it was slower than the
     /// quantile is all that has to be known of it, and leaving it out would say that nothing is slow. Of one
-    /// that was dropped before nothing is known.
+    /// that ended before nothing is known: how soon a connection is refused is not how soon an answer comes.
     pub(super) fn record_cut_short(&self, time: Duration, now: Instant) {
         if self.quantile().is_some_and(|quantile| time >= quantile) {
             self.record(time, now);
@@ -130,9 +130,12 @@ impl<'h> Stopwatch<'h> {
         }
     }
 
-    /// The attempt failed, and how soon it does says nothing of how long an answer takes.
-    pub(super) const fn failed(&mut self) {
-        self.0 = None;
+    /// The attempt failed or was dropped: it has no answer yet.
+    pub(super) fn cut_short(&mut self) {
+        if let Some((latencies, begun)) = self.0.take() {
+            let now = time::now();
+            latencies.record_cut_short(now.saturating_duration_since(begun), now);
+        }
     }
 
     /// A hedge was faster. It was launched because this took long, so it is known that it did.
@@ -143,10 +146,7 @@ impl<'h> Stopwatch<'h> {
 
 impl Drop for Stopwatch<'_> {
     fn drop(&mut self) {
-        if let Some((latencies, begun)) = self.0.take() {
-            let now = time::now();
-            latencies.record_cut_short(now.saturating_duration_since(begun), now);
-        }
+        self.cut_short();
     }
 }
 
@@ -221,6 +221,18 @@ mod tests {
             latencies.record_cut_short(20 * MS, now);
         }
         assert!(about(&latencies, 20 * MS), "{:?}", latencies.quantile());
+    }
+
+    #[test]
+    fn threads_that_turn_over_at_once_still_know_what_they_saw() {
+        let latencies = Latencies::new(0.95, 10, MS);
+        let now = time::now();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..5_000).for_each(|at| latencies.record(8 * MS, now + at * MS)));
+            }
+        });
+        assert!(about(&latencies, 8 * MS));
     }
 
     #[test]

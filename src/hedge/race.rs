@@ -116,7 +116,7 @@ where
                 ControlFlow::Break(Ok(value))
             }
             Poll::Ready(Err(error)) => {
-                watch.failed();
+                watch.cut_short();
                 first.set(None);
                 if fatal.is_some_and(|fatal| fatal(&error)) {
                     return ControlFlow::Break(Err(error));
