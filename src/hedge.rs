@@ -189,11 +189,14 @@ impl Hedge {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// use std::time::Duration;
-    /// use recoup::{Attempt, Hedge, Idempotent, Recovery, execute_with_recovery};
+    /// use recoup::{
+    ///     Attempt, Hedge, Idempotent, Recovery, RetryBudget, RetryPolicy, execute_with_recovery,
+    /// };
     ///
-    /// let recovery = Recovery::<&str>::builder("search").build().unwrap();
-    /// let hedge = Hedge::after(Duration::from_millis(10)).no_max_extra();
-    /// let hedge = hedge.budget(recovery.retry_budget().unwrap()).build().unwrap();
+    /// let budget = RetryBudget::default();
+    /// let hedge = Hedge::after(Duration::from_millis(10)).no_max_extra().budget(&budget).build().unwrap();
+    /// let retry = RetryPolicy::exponential(Duration::from_millis(50)).budget(budget);
+    /// let recovery = Recovery::<&str>::builder("search").retry(retry).build().unwrap();
     ///
     /// let search = hedge.around(Idempotent(|attempt: Attempt| async move {
     ///     match (attempt.number(), attempt.hedge()) {

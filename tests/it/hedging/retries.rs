@@ -39,7 +39,7 @@ async fn race_is_one_attempt_to_the_recovery_around_it() {
     let recovery = Recovery::<u32>::builder("search")
         .circuit_breaker(breaker.clone())
         .bulkhead(bulkhead.clone())
-        .retry(RetryPolicy::fixed(ms(100)).jitter(Jitter::None).max_attempts(2))
+        .retry(RetryPolicy::fixed(ms(100)).jitter(Jitter::None).max_attempts(2).no_budget())
         .attempt_timeout(ms(50))
         .build()
         .unwrap();
