@@ -115,3 +115,16 @@ async fn failures_that_took_long_count_as_slow() {
     }
     assert!(hedge.snapshot().delay.unwrap() >= ms(40));
 }
+
+#[tokio::test(start_paused = true)]
+async fn time_of_a_hedge_that_mends_a_quick_failure_is_not_the_first_attempts() {
+    let hedge = build(Hedge::at_quantile(0.5).warm_up(10));
+    for _ in 0..32 {
+        takes(&hedge, 10).await;
+    }
+    for _ in 0..64 {
+        let world = World::default();
+        assert_eq!(hedge.call(world.attempts(&[Does::Fails(2), Does::Answers(50)])).await, Ok(1));
+    }
+    assert!(hedge.snapshot().delay.unwrap() < ms(11));
+}
