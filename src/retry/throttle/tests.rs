@@ -158,7 +158,9 @@ fn client_that_calls_rarely_seldom_retries_what_may_be_overload() {
 fn servers_hint_beats_everything_but_the_tokens() {
     let hinted = Attempted { hinted: true, ..overload() };
     let mut client = Client::new(Throttle::builder());
-    (0..5).for_each(|_| drop(client.call(SECOND, Call::TimedOut)));
+    (0..5).for_each(|_| {
+        let _held_back = client.call(SECOND, Call::TimedOut);
+    });
     assert_eq!(client.retry(&overload()), Err(Withheld::Failing));
     let retries = (0..100).filter(|_| client.retry(&hinted).is_ok()).count();
     assert_eq!(retries, 10);
@@ -188,7 +190,9 @@ fn refused_connections_cut_nothing() {
 #[test]
 fn slow_successes_are_marks_too() {
     let mut client = Client::settled();
-    (0..50).for_each(|_| drop(client.call(100 * MS, Call::Slow)));
+    (0..50).for_each(|_| {
+        let _held_back = client.call(100 * MS, Call::Slow);
+    });
     let seen = client.seen();
     assert!(seen.overload > 0.5 && seen.admission < 1.0, "{seen:?}");
 }
@@ -203,7 +207,9 @@ fn burst_of_timeouts_that_began_together_is_one_event() {
 #[test]
 fn while_cut_some_go_through_at_least_every_two_seconds_and_a_half() {
     let mut client = Client::new(Throttle::builder().least_admission(0.000_001));
-    (0..300).for_each(|_| drop(client.call(100 * MS, Call::TimedOut)));
+    (0..300).for_each(|_| {
+        let _held_back = client.call(100 * MS, Call::TimedOut);
+    });
     let mut last = client.now;
     for _ in 0..1_000 {
         if client.call(100 * MS, Call::TimedOut).is_ok() {
@@ -229,7 +235,9 @@ fn who_is_held_back_is_told_when_to_come_back_and_then_goes_through() {
 #[test]
 fn evidence_is_forgotten_after_the_memory() {
     let mut client = Client::settled();
-    (0..100).for_each(|_| drop(client.call(100 * MS, Call::TimedOut)));
+    (0..100).for_each(|_| {
+        let _held_back = client.call(100 * MS, Call::TimedOut);
+    });
     assert!(client.seen().admission < 1.0);
     assert!(client.call(61 * SECOND, Call::Quick).is_ok());
     let seen = client.seen();
@@ -239,7 +247,9 @@ fn evidence_is_forgotten_after_the_memory() {
 #[test]
 fn priorities_go_without_from_the_bottom() {
     let mut client = Client::settled();
-    (0..12).for_each(|_| drop(client.call(200 * MS, Call::TimedOut)));
+    (0..12).for_each(|_| {
+        let _held_back = client.call(200 * MS, Call::TimedOut);
+    });
     let through = Priority::ALL.map(|priority| {
         (0..2_000).filter(|_| client.throttle.admit(priority, &client.now.into()).is_ok()).count()
     });
@@ -250,7 +260,9 @@ fn priorities_go_without_from_the_bottom() {
 fn one_endpoint_knows_nothing_of_another() {
     let mut dead = Client::settled();
     let other = dead.throttle.fresh();
-    (0..100).for_each(|_| drop(dead.call(100 * MS, Call::TimedOut)));
+    (0..100).for_each(|_| {
+        let _held_back = dead.call(100 * MS, Call::TimedOut);
+    });
     let seen = other.snapshot();
     assert_eq!((seen.admission, seen.history, seen.failures_in_a_row), (1.0, 0, 0));
     let shared = dead.throttle.clone();
