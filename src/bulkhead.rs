@@ -3,33 +3,52 @@
 mod acquire;
 mod builder;
 mod call;
+mod entrance;
+mod full;
 mod gate;
+mod hold;
+mod line;
+mod order;
+mod pool;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
+mod seat;
+mod snapshot;
 #[cfg(test)]
 mod storms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
 pub use self::acquire::Acquire;
 pub use self::builder::BulkheadBuilder;
 pub use self::call::BulkheadCall;
-use self::gate::Gate;
-pub(crate) use self::gate::Hold;
-use crate::event::{Event, Observer, Observers};
+pub use self::entrance::Entrance;
+pub use self::full::{Full, FullReason};
+use self::gate::{Counts, Gate};
+pub(crate) use self::hold::Hold;
+pub use self::order::QueueOrder;
+use self::pool::PartCounts;
+pub use self::snapshot::{BulkheadSnapshot, PartitionSnapshot};
+use crate::event::{Observer, Observers};
+use crate::priority::Priority;
 use crate::setting::SettingError;
 
 /// At most so many calls at once, and at most so many that wait for their turn.
 ///
-/// Whoever gets a [`Slot`] holds it until it is dropped. Those who wait are served first come, first served,
-/// and nobody passes them. A slot is taken and given back without a lock while nobody waits.
+/// Whoever gets a [`Slot`] holds it until it is dropped. Of those who wait the highest
+/// [priority](Self::at) is next, and of equals who came first, unless another
+/// [`order`](BulkheadBuilder::order) was asked for; nobody who does not wait passes them. When the queue is
+/// full, the newest of the lowest priority makes room for one who matters more.
+///
+/// A part of the slots can be [reserved](BulkheadBuilder::reserve) for those who matter more, and
+/// [partitions](BulkheadBuilder::partition) can have their share guaranteed. Without either, a slot is taken and
+/// given back without a lock while nobody waits.
 ///
 /// A handle: clones share the slots.
 ///
@@ -61,6 +80,7 @@ struct Settings {
     name: Arc<str>,
     queue: u32,
     max_wait: Duration,
+    partitions: BTreeMap<Arc<str>, Arc<Gate>>,
     observers: Observers,
 }
 
@@ -76,23 +96,43 @@ impl Bulkhead {
         &self.settings.name
     }
 
+    /// The way in for calls that matter so much. Without it: [`Priority::Normal`].
+    ///
+    /// ```
+    /// use recoup::{Bulkhead, Priority};
+    /// let bulkhead = Bulkhead::builder(1).build().unwrap();
+    /// assert!(bulkhead.at(Priority::High).try_acquire().is_ok());
+    /// ```
+    pub fn at(&self, priority: Priority) -> Entrance<'_> {
+        self.entrance().at(priority)
+    }
+
+    /// The way in through the partition of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] if it was [built](BulkheadBuilder::partition) without one.
+    pub fn partition(&self, name: &str) -> Result<Entrance<'_>, SettingError> {
+        match self.settings.partitions.get(name) {
+            Some(gate) => Ok(Entrance { gate, ..self.entrance() }),
+            None => Err(builder::CHECK.refuse("partition", name, "one that the bulkhead was built with")),
+        }
+    }
+
     /// Takes a slot if one is free and nobody waits for it. Never waits.
     ///
     /// # Errors
     ///
     /// [`Full`], with [`FullReason::QueueFull`] or [`FullReason::Closed`].
     pub fn try_acquire(&self) -> Result<Slot<'_>, Full> {
-        match self.gate.try_take() {
-            Ok(()) => Ok(self.slot(Hold::taken(&self.gate))),
-            Err(reason) => Err(self.refuse(reason)),
-        }
+        self.entrance().try_acquire()
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a caller who will wait if there is none: refusing is not
-    /// told to anybody.
+    /// told to anybody, and the priority is asked for only where it matters.
     #[inline]
-    pub(crate) fn take(&self) -> Option<Hold<'_>> {
-        self.gate.try_take().ok().map(|()| Hold::taken(&self.gate))
+    pub(crate) fn take(&self, priority: impl FnOnce() -> Priority) -> Option<Hold<'_>> {
+        self.gate.take(priority).ok().map(|()| Hold::taken(&self.gate))
     }
 
     /// Takes a slot, and waits in the queue for one if it has to.
@@ -101,14 +141,15 @@ impl Bulkhead {
     ///
     /// # Errors
     ///
-    /// [`Full`]: no slot is free and the queue is full, the wait got too long, or the bulkhead closed.
+    /// [`Full`]: no slot is free and the queue is full or was taken over by who matters more, the wait got too
+    /// long, or the bulkhead closed.
     ///
     /// # Cancel safety
     ///
     /// Dropped, it gives its place in the queue back at once. A slot that it had been given but not taken yet
     /// goes to the next in the queue.
     pub fn acquire(&self) -> Acquire<'_> {
-        Acquire::new(self)
+        self.entrance().acquire()
     }
 
     /// Runs `op` in a slot, waiting in the queue for one if it has to.
@@ -129,10 +170,10 @@ impl Bulkhead {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        BulkheadCall::new(self, op)
+        self.entrance().call(op)
     }
 
-    /// How many calls may wait at once.
+    /// How many calls may wait at once; in each partition, if there are any.
     #[must_use]
     pub fn queue(&self) -> usize {
         self.settings.queue as usize
@@ -141,22 +182,33 @@ impl Bulkhead {
     /// How many calls may be let through at once.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.gate.counts().0
+        self.gate.counts().slots
     }
 
     /// How many slots are taken. More than [`slots`](Self::slots) while a lowered limit drains.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.gate.counts().1
+        self.gate.counts().in_use
     }
 
     /// How many wait for a slot.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.gate.counts().2
+        self.gate.counts().queued
     }
 
-    /// Changes how many calls may be let through at once, from 1 to [`u32::MAX`], for all clones.
+    /// Its counts, and those of its partitions, at one moment.
+    #[must_use]
+    pub fn snapshot(&self) -> BulkheadSnapshot {
+        let (Counts { slots, in_use, queued }, parts) = self.gate.parts();
+        let named = |PartCounts { name, guaranteed, in_use, queued }| {
+            Some(PartitionSnapshot { name: name?, guaranteed, in_use, queued })
+        };
+        BulkheadSnapshot { slots, in_use, queued, partitions: parts.into_iter().filter_map(named).collect() }
+    }
+
+    /// Changes how many calls may be let through at once, from 1 to [`u32::MAX`], for all clones. Shares and
+    /// reserves are of the new number from then on.
     ///
     /// Raised, it lets in those who wait. Lowered, it takes no slot away: calls that run go on, and none is
     /// let in until fewer than `slots` are left.
@@ -185,32 +237,26 @@ impl Bulkhead {
         self.settings.observers.add(observer);
     }
 
-    fn slot<'b>(&'b self, hold: Hold<'b>) -> Slot<'b> {
-        Slot { bulkhead: self, hold }
-    }
-
-    #[cold]
-    fn refuse(&self, reason: FullReason) -> Full {
-        let policy = self.name();
-        self.settings.observers.tell(|| Event::Rejected { policy, reason: reason.word() });
-        Full { bulkhead: Arc::clone(policy), reason }
+    const fn entrance(&self) -> Entrance<'_> {
+        Entrance { bulkhead: self, gate: &self.gate, priority: Priority::Normal }
     }
 }
 
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { name, queue, max_wait, observers } = &*self.settings;
+        let Settings { name, queue, max_wait, partitions, observers } = &*self.settings;
         f.debug_struct("Bulkhead")
             .field("name", name)
             .field("gate", &self.gate)
             .field("queue", queue)
             .field("max_wait", max_wait)
+            .field("partitions", &partitions.keys())
             .field("observers", observers)
             .finish()
     }
 }
 
-/// Leave to make one call. Dropped, it goes to whoever waits longest, or back.
+/// Leave to make one call. Dropped, it goes to whoever is next in the queue, or back.
 ///
 /// ```
 /// let bulkhead = recoup::Bulkhead::builder(2).build().unwrap();
@@ -235,64 +281,5 @@ impl<'b> Slot<'b> {
 impl fmt::Debug for Slot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot").field("bulkhead", self.bulkhead.name()).finish_non_exhaustive()
-    }
-}
-
-/// The bulkhead let no more in: the call was not made.
-///
-/// ```
-/// use recoup::{Bulkhead, FullReason};
-/// let bulkhead = Bulkhead::builder(1).name("db").build().unwrap();
-/// bulkhead.close();
-/// let full = bulkhead.try_acquire().unwrap_err();
-/// assert_eq!((&*full.bulkhead, full.reason), ("db", FullReason::Closed));
-/// assert_eq!(full.to_string(), "bulkhead `db` is closed");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("bulkhead `{bulkhead}` {reason}")]
-#[non_exhaustive]
-pub struct Full {
-    /// The name of the bulkhead.
-    pub bulkhead: Arc<str>,
-    /// Why there was no slot.
-    pub reason: FullReason,
-}
-
-/// Why a bulkhead let no more in.
-///
-/// ```
-/// use recoup::{Bulkhead, FullReason};
-/// let bulkhead = Bulkhead::builder(1).build().unwrap();
-/// let _slot = bulkhead.try_acquire().unwrap();
-/// assert_eq!(bulkhead.try_acquire().unwrap_err().reason, FullReason::QueueFull);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FullReason {
-    /// No slot was free, and no place in the queue either; or the caller would not wait.
-    QueueFull,
-    /// No slot came free for as long as a caller may wait.
-    WaitedTooLong,
-    /// The bulkhead is closed.
-    Closed,
-}
-
-impl FullReason {
-    /// For events.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::QueueFull | Self::WaitedTooLong => "full",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-impl fmt::Display for FullReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::QueueFull => "is full",
-            Self::WaitedTooLong => "had no slot in time",
-            Self::Closed => "is closed",
-        })
     }
 }

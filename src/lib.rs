@@ -176,7 +176,10 @@ mod window;
 pub use crate::adapters::{Traced, TracingObserver, attribute, traced};
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};
-pub use crate::bulkhead::{Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, Full, FullReason, Slot};
+pub use crate::bulkhead::{
+    Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, BulkheadSnapshot, Entrance, Full, FullReason,
+    PartitionSnapshot, QueueOrder, Slot,
+};
 pub use crate::call::{AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, Until, When};
 pub use crate::circuit_breaker::{
     Abandoned, BreakerGroup, CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerCall, CircuitBreakers,

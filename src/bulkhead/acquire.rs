@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::gate::{Entry, Hold, Place};
-use super::{Bulkhead, Full, FullReason, Slot};
+use super::gate::Entry;
+use super::hold::{Hold, Place};
+use super::{Entrance, Full, FullReason, Slot};
 use crate::time::{Instant, Now};
 use crate::timer::{self, Timer};
 
@@ -27,18 +28,18 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Acquire<'b> {
-        bulkhead: &'b Bulkhead,
+        entrance: Entrance<'b>,
         // Owns the place in the queue, and a slot that was granted but not taken.
         place: Option<Place<'b>>,
-        until: Option<Instant>,
+        until: Option<(Instant, FullReason)>,
         #[pin]
         timer: Timer,
     }
 }
 
 impl<'b> Acquire<'b> {
-    pub(super) const fn new(bulkhead: &'b Bulkhead) -> Self {
-        Self { bulkhead, place: None, until: None, timer: Timer::idle() }
+    pub(super) const fn new(entrance: Entrance<'b>) -> Self {
+        Self { entrance, place: None, until: None, timer: Timer::idle() }
     }
 }
 
@@ -47,33 +48,37 @@ impl<'b> Future for Acquire<'b> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let bulkhead: &'b Bulkhead = this.bulkhead;
+        let entrance @ Entrance { bulkhead, gate, priority } = *this.entrance;
         let now = Now::unread();
         let place = match &mut *this.place {
             Some(place) => place,
-            empty => match bulkhead.gate.enter(bulkhead.settings.queue) {
-                Ok(Entry::Took) => return Poll::Ready(Ok(bulkhead.slot(Hold::taken(&bulkhead.gate)))),
-                Ok(Entry::Waits { ticket, grant }) => {
-                    let place = empty.insert(Place::new(&bulkhead.gate, ticket, grant));
-                    *this.until = timer::ends(bulkhead.settings.max_wait, &now);
-                    place
+            empty => match gate.enter(priority, bulkhead.settings.queue, &now) {
+                Ok(Entry::Took) => return Poll::Ready(Ok(entrance.slot(Hold::taken(gate)))),
+                Ok(Entry::Waits(place)) => {
+                    let too_long = timer::ends(bulkhead.settings.max_wait, &now);
+                    let too_long = too_long.map(|at| (at, FullReason::WaitedTooLong));
+                    let shed = place.shed_at().map(|at| (at, FullReason::Shed));
+                    *this.until = too_long.into_iter().chain(shed).min_by_key(|(at, _)| *at);
+                    empty.insert(place)
                 }
-                Err(reason) => return Poll::Ready(Err(bulkhead.refuse(reason))),
+                Err(reason) => return Poll::Ready(Err(entrance.refuse(reason))),
             },
         };
         // The grant first: a slot that is there counts, however late it is.
         let taken = match (place.poll(cx), *this.until) {
-            (Poll::Ready(Some(hold)), _) => Ok(bulkhead.slot(hold)),
-            (Poll::Ready(None), _) => Err(FullReason::Closed),
+            (Poll::Ready(taken), _) => taken,
             (Poll::Pending, None) => return Poll::Pending,
-            (Poll::Pending, Some(until)) => {
+            (Poll::Pending, Some((until, reason))) => {
                 std::task::ready!(this.timer.as_mut().poll_at(&now, until, cx));
-                Err(FullReason::WaitedTooLong)
+                Err(reason)
             }
         };
         // A slot granted since the poll above is in the place, and passes on with it.
         *this.place = None;
         this.timer.disarm();
-        Poll::Ready(taken.map_err(|reason| bulkhead.refuse(reason)))
+        Poll::Ready(match taken {
+            Ok(hold) => Ok(entrance.slot(hold)),
+            Err(reason) => Err(entrance.refuse(reason)),
+        })
     }
 }

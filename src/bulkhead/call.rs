@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::{Acquire, Bulkhead, Full, Slot};
+use super::{Acquire, Bulkhead, Entrance, Full, Slot};
 use crate::nested;
 use crate::rejection::CallError;
 
@@ -43,8 +43,9 @@ pin_project! {
 }
 
 impl<'b, F, Fut> BulkheadCall<'b, F, Fut> {
-    pub(super) const fn new(bulkhead: &'b Bulkhead, op: F) -> Self {
-        Self { bulkhead, op: Some(op), stage: Stage::Acquiring { slot: Acquire::new(bulkhead) } }
+    pub(super) const fn new(entrance: Entrance<'b>, op: F) -> Self {
+        let bulkhead = entrance.bulkhead;
+        Self { bulkhead, op: Some(op), stage: Stage::Acquiring { slot: Acquire::new(entrance) } }
     }
 }
 

@@ -16,19 +16,25 @@
 //! take subtracts from a word that was seen to have a slot. The bound of the line is its length under the lock:
 //! one who leaves is removed at once, so nobody dead is in line and none has to be skipped.
 //!
+//! A gate of a [`Pool`](super::pool::Pool) has `QUEUED` set for ever, so that whoever takes or gives back comes to
+//! the pool, which counts for itself; what such a word counts means nothing.
+//!
 //! A slot on its way to a waiter counts as in use and is owned by a [`Grant`]. Wherever that ends up, in a
 //! waiter that went away as well, its drop gives the slot back.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use super::FullReason;
+use super::hold::{Place, Waiter};
+use super::line::{Line, Ticket};
+use super::order::QueueOrder;
+use super::pool::{Joined, PartCounts, Turn};
+use super::seat::Seat;
+use crate::priority::Priority;
+use crate::sync::Lock;
 use crate::sync::atomic::{AtomicI64, Ordering};
-use crate::sync::{Lock, oneshot};
+use crate::time::Now;
 
 /// Somebody is in line.
 const QUEUED: i64 = 1;
@@ -44,37 +50,43 @@ const fn free(word: i64) -> i64 {
 
 pub(crate) struct Gate {
     word: AtomicI64,
-    line: Lock<Line>,
+    behind: Behind,
 }
 
-struct Line {
+/// Who is asked where the word alone does not say.
+enum Behind {
+    Line(Lock<Queue>),
+    Pool(Seat),
+}
+
+struct Queue {
     /// The limit, so that the slots in use are this less the free ones.
     slots: i64,
     next_ticket: u64,
-    /// By ticket, so the first is who waits longest.
-    waiters: BTreeMap<u64, oneshot::Sender<Grant>>,
+    line: Line<Waiter>,
 }
 
 /// How one who wants a slot and would wait fares.
-pub(super) enum Entry {
+pub(super) enum Entry<'b> {
     /// A slot was free, and is taken.
     Took,
-    Waits {
-        ticket: u64,
-        grant: oneshot::Receiver<Grant>,
-    },
+    Waits(Place<'b>),
 }
 
 impl Gate {
-    pub(super) fn new(slots: u32) -> Self {
+    pub(super) fn new(slots: u32, order: QueueOrder) -> Self {
         let slots = i64::from(slots);
-        let line = Line { slots, next_ticket: 0, waiters: BTreeMap::new() };
-        Self { word: AtomicI64::new(slots * ONE), line: Lock::new(line) }
+        let queue = Queue { slots, next_ticket: 0, line: Line::new(order) };
+        Self { word: AtomicI64::new(slots * ONE), behind: Behind::Line(Lock::new(queue)) }
+    }
+
+    pub(super) const fn of_pool(seat: Seat) -> Self {
+        Self { word: AtomicI64::new(QUEUED), behind: Behind::Pool(seat) }
     }
 
     /// Takes a slot if one is free and nobody waits.
     #[inline]
-    pub(super) fn try_take(&self) -> Result<(), FullReason> {
+    fn try_take(&self) -> Result<(), FullReason> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 {
@@ -91,273 +103,315 @@ impl Gate {
         }
     }
 
+    /// Takes a slot for one who would not wait. The priority is asked for only if it matters.
+    #[inline]
+    pub(super) fn take(&self, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
+        match self.try_take() {
+            Err(FullReason::QueueFull) => self.take_behind(priority),
+            answer => answer,
+        }
+    }
+
+    #[cold]
+    fn take_behind(&self, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
+        match &self.behind {
+            Behind::Line(_) => Err(FullReason::QueueFull),
+            Behind::Pool(seat) => seat.take(priority()),
+        }
+    }
+
     /// Takes a slot, or a place in a line of at most `bound`.
-    pub(super) fn enter(&self, bound: u32) -> Result<Entry, FullReason> {
+    pub(super) fn enter<'b>(
+        self: &'b Arc<Self>,
+        priority: Priority,
+        bound: u32,
+        now: &Now,
+    ) -> Result<Entry<'b>, FullReason> {
         match self.try_take() {
             Ok(()) => Ok(Entry::Took),
-            Err(FullReason::QueueFull) if bound > 0 => self.line_up(bound),
+            Err(FullReason::QueueFull) => self.enter_behind(priority, bound, now),
             Err(reason) => Err(reason),
         }
     }
 
     #[cold]
-    fn line_up(&self, bound: u32) -> Result<Entry, FullReason> {
-        let mut line = self.line.lock();
+    fn enter_behind<'b>(
+        self: &'b Arc<Self>,
+        priority: Priority,
+        bound: u32,
+        now: &Now,
+    ) -> Result<Entry<'b>, FullReason> {
+        let mut answer = None;
+        let waiter = || {
+            let (waiter, receiver) = Waiter::new(self);
+            answer = Some(receiver);
+            waiter
+        };
+        let joined = match &self.behind {
+            Behind::Line(_) if bound == 0 => return Err(FullReason::QueueFull),
+            Behind::Line(queue) => self.line_up(queue, priority, bound, waiter, now)?,
+            Behind::Pool(seat) => seat.enter(priority, bound, waiter, now)?,
+        };
+        let (Joined::Waits { ticket, shed_at, evicted }, Some(answer)) = (joined, answer) else {
+            return Ok(Entry::Took);
+        };
+        let place = Place::new(self, ticket, shed_at, answer);
+        // Woken outside the lock, and after the place that it made has its owner: a waker may panic.
+        if let Some(evicted) = evicted {
+            evicted.refuse(FullReason::Evicted);
+        }
+        Ok(Entry::Waits(place))
+    }
+
+    fn line_up(
+        &self,
+        queue: &Lock<Queue>,
+        priority: Priority,
+        bound: u32,
+        waiter: impl FnOnce() -> Waiter,
+        now: &Now,
+    ) -> Result<Joined<Waiter>, FullReason> {
+        let mut queue = queue.lock();
         let mut word = self.word.load(Ordering::Relaxed);
         if word & CLOSED != 0 {
             return Err(FullReason::Closed);
         }
-        if u32::try_from(line.waiters.len()).is_ok_and(|waiting| waiting < bound) {
-            while word & QUEUED == 0 {
-                let takes = free(word) > 0;
-                let next = if takes { word - ONE } else { word | QUEUED };
-                match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
-                    Ok(_) if takes => return Ok(Entry::Took),
-                    Ok(_) => break,
-                    Err(changed) => word = changed,
-                }
-            }
-            let (sender, grant) = oneshot::channel();
-            let ticket = line.next_ticket;
-            line.next_ticket += 1;
-            line.waiters.insert(ticket, sender);
-            return Ok(Entry::Waits { ticket, grant });
+        let full = queue.line.len() >= bound as usize;
+        if full && !queue.line.has_below(priority) {
+            return Err(FullReason::QueueFull);
         }
-        Err(FullReason::QueueFull)
+        while word & QUEUED == 0 {
+            let takes = free(word) > 0;
+            let next = if takes { word - ONE } else { word | QUEUED };
+            match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) if takes => return Ok(Joined::Took),
+                Ok(_) => break,
+                Err(changed) => word = changed,
+            }
+        }
+        let ticket = Ticket::new(priority, queue.next_ticket);
+        queue.next_ticket += 1;
+        let shed_at = queue.line.join(ticket, waiter(), now);
+        let evicted = if full { queue.line.evict() } else { None };
+        Ok(Joined::Waits { ticket, shed_at, evicted })
     }
 
     /// Leaves the line, if `ticket` is still in it.
-    fn leave(&self, ticket: u64) {
-        let mut line = self.line.lock();
-        let place = line.waiters.remove(&ticket);
-        if place.is_some() {
-            self.note_if_empty(&line);
-        }
-        drop(line);
+    pub(super) fn leave(&self, ticket: Ticket) {
+        let left = match &self.behind {
+            Behind::Line(queue) => {
+                let mut queue = queue.lock();
+                let left = queue.line.leave(ticket);
+                if left.is_some() {
+                    self.note_if_empty(&queue);
+                }
+                left
+            }
+            Behind::Pool(seat) => seat.leave(ticket),
+        };
         // Wakes whoever waits for it, so not under the lock.
-        drop(place);
+        drop(left);
     }
 
-    /// Gives a slot back: to who waits longest, if somebody does.
+    /// Gives a slot back: to who is next, if somebody waits.
     #[inline]
-    pub(super) fn give_back(self: &Arc<Self>) {
+    pub(super) fn give_back(&self) {
         if self.word.fetch_add(ONE, Ordering::Release) & QUEUED != 0 {
-            self.serve_line();
+            self.give_back_behind();
         }
     }
 
-    /// Hands free slots to the line until one of them runs out. Waiters are woken outside the lock. One that
-    /// panics while it is woken leaves the rest to whoever comes here next, with the next slot given back.
     #[cold]
-    fn serve_line(self: &Arc<Self>) {
-        while let Some(waiter) = self.next_waiter() {
-            if let Err(unwanted) = waiter.send(Grant::new(self)) {
-                // The waiter left after it was taken off the line. Dropping the grant would come back here,
-                // one call deeper for each of them; this loop does the same.
-                unwanted.disarm();
-                self.word.fetch_add(ONE, Ordering::Release);
+    fn give_back_behind(&self) {
+        if let Behind::Pool(seat) = &self.behind {
+            seat.give_back();
+        }
+        self.serve();
+    }
+
+    /// Hands free slots to those who wait until one of them runs out. Waiters are woken outside the lock. One
+    /// that panics while it is woken leaves the rest to whoever comes here next, with the next slot given back.
+    #[cold]
+    fn serve(&self) {
+        let now = Now::unread();
+        while let Some(turn) = self.next(&now) {
+            match turn {
+                Turn::Served(waiter) => waiter.serve(),
+                Turn::Shed(waiter) => waiter.refuse(FullReason::Shed),
             }
         }
     }
 
-    /// Takes the first off the line, together with a slot for them.
-    fn next_waiter(&self) -> Option<oneshot::Sender<Grant>> {
-        let mut line = self.line.lock();
+    /// Takes the next off the line, together with a slot for them.
+    fn next(&self, now: &Now) -> Option<Turn<Waiter>> {
+        let queue = match &self.behind {
+            Behind::Line(queue) => queue,
+            Behind::Pool(seat) => return seat.next(now),
+        };
+        let mut queue = queue.lock();
         if free(self.word.load(Ordering::Relaxed)) <= 0 {
             return None;
         }
-        let (_, waiter) = line.waiters.pop_first()?;
-        // Nobody else can have taken the free slot: somebody was in line (rule 2).
-        self.word.fetch_sub(ONE, Ordering::Acquire);
-        self.note_if_empty(&line);
-        Some(waiter)
+        let turn = match queue.line.shed(now) {
+            Some(stale) => Turn::Shed(stale),
+            None => {
+                let next = queue.line.next(now)?;
+                // Nobody else can have taken the free slot: somebody was in line (rule 2).
+                self.word.fetch_sub(ONE, Ordering::Acquire);
+                Turn::Served(next)
+            }
+        };
+        self.note_if_empty(&queue);
+        Some(turn)
     }
 
-    fn note_if_empty(&self, line: &Line) {
-        if line.waiters.is_empty() {
+    /// Gives a slot back that was on its way to one who went away. Whoever hands slots out goes on.
+    pub(super) fn take_back(&self) {
+        match &self.behind {
+            Behind::Line(_) => drop(self.word.fetch_add(ONE, Ordering::Release)),
+            Behind::Pool(seat) => seat.give_back(),
+        }
+    }
+
+    fn note_if_empty(&self, queue: &Queue) {
+        if queue.line.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn set_slots(self: &Arc<Self>, slots: u32) {
-        let slots = i64::from(slots);
-        let mut line = self.line.lock();
-        let more = slots - line.slots;
-        line.slots = slots;
-        self.word.fetch_add(more * ONE, Ordering::Relaxed);
-        drop(line);
-        self.serve_line();
+    pub(super) fn set_slots(&self, slots: u32) {
+        match &self.behind {
+            Behind::Line(queue) => {
+                let slots = i64::from(slots);
+                let mut queue = queue.lock();
+                let more = slots - queue.slots;
+                queue.slots = slots;
+                self.word.fetch_add(more * ONE, Ordering::Relaxed);
+            }
+            Behind::Pool(seat) => seat.set_slots(slots),
+        }
+        self.serve();
     }
 
     pub(super) fn close(&self) {
-        let mut line = self.line.lock();
-        self.word.fetch_or(CLOSED, Ordering::Relaxed);
-        self.word.fetch_and(!QUEUED, Ordering::Relaxed);
-        let waiters = std::mem::take(&mut line.waiters);
-        drop(line);
+        let waiters = match &self.behind {
+            Behind::Line(queue) => {
+                let mut queue = queue.lock();
+                self.word.fetch_or(CLOSED, Ordering::Relaxed);
+                self.word.fetch_and(!QUEUED, Ordering::Relaxed);
+                queue.line.clear()
+            }
+            Behind::Pool(seat) => seat.close(),
+        };
         // Wakes all of them, so not under the lock.
         drop(waiters);
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & CLOSED != 0
+        match &self.behind {
+            Behind::Line(_) => self.word.load(Ordering::Relaxed) & CLOSED != 0,
+            Behind::Pool(seat) => seat.is_closed(),
+        }
     }
 
-    /// The limit, the slots in use and the length of the line, at one moment.
-    pub(super) fn counts(&self) -> (usize, usize, usize) {
-        let line = self.line.lock();
-        let in_use = line.slots - free(self.word.load(Ordering::Relaxed));
-        let count = |count: i64| usize::try_from(count).unwrap_or_default();
-        (count(line.slots), count(in_use), line.waiters.len())
+    /// The counts at one moment.
+    pub(super) fn counts(&self) -> Counts {
+        match &self.behind {
+            Behind::Line(queue) => {
+                let queue = queue.lock();
+                let in_use = queue.slots - free(self.word.load(Ordering::Relaxed));
+                let count = |count: i64| usize::try_from(count).unwrap_or_default();
+                Counts { slots: count(queue.slots), in_use: count(in_use), queued: queue.line.len() }
+            }
+            Behind::Pool(seat) => seat.counts(),
+        }
     }
+
+    /// The counts of each partition at the same moment; the first is of those who name none.
+    pub(super) fn parts(&self) -> (Counts, Vec<PartCounts>) {
+        match &self.behind {
+            Behind::Line(_) => (self.counts(), Vec::new()),
+            Behind::Pool(seat) => seat.parts(),
+        }
+    }
+}
+
+/// The limit, the slots in use and the length of the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) slots: usize,
+    pub(super) in_use: usize,
+    pub(super) queued: usize,
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (slots, in_use, queued) = self.counts();
+        let Counts { slots, in_use, queued } = self.counts();
         let mut out = f.debug_struct("Gate");
         out.field("slots", &slots).field("in_use", &in_use).field("queued", &queued).finish()
-    }
-}
-
-/// A slot on its way from one who gave it back to one who waited.
-#[derive(Debug)]
-pub(super) struct Grant(Option<Arc<Gate>>);
-
-impl Grant {
-    fn new(gate: &Arc<Gate>) -> Self {
-        Self(Some(Arc::clone(gate)))
-    }
-
-    /// Leaves the slot to somebody else to give back.
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if let Some(gate) = &self.0 {
-            gate.give_back();
-        }
-    }
-}
-
-/// A slot taken, or none any more: gives it back when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Hold<'b>(Option<&'b Arc<Gate>>);
-
-impl<'b> Hold<'b> {
-    /// For one who has just taken a slot of this gate.
-    #[inline]
-    pub(super) fn taken(gate: &'b Arc<Gate>) -> Self {
-        Self(Some(gate))
-    }
-
-    /// Gives the slot back now.
-    #[inline(always)]
-    pub(crate) fn give_back(&mut self) {
-        if let Some(gate) = self.0.take() {
-            gate.give_back();
-        }
-    }
-
-    #[cold]
-    fn dropped(&mut self) {
-        self.give_back();
-    }
-}
-
-// Who is done gives back in person; what is left to a drop is the rest, out of everybody's way.
-impl Drop for Hold<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            self.dropped();
-        }
-    }
-}
-
-/// A place in line: leaves it when dropped.
-#[derive(Debug)]
-pub(super) struct Place<'b> {
-    gate: &'b Arc<Gate>,
-    /// `None` once off the line.
-    ticket: Option<u64>,
-    // Dropped after the line is left, with a grant that came too late in it.
-    grant: oneshot::Receiver<Grant>,
-}
-
-impl<'b> Place<'b> {
-    pub(super) fn new(gate: &'b Arc<Gate>, ticket: u64, grant: oneshot::Receiver<Grant>) -> Self {
-        Self { gate, ticket: Some(ticket), grant }
-    }
-
-    /// The slot, once it is this one's turn, or `None` if the gate closed first.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Hold<'b>>> {
-        let grant = ready!(Pin::new(&mut self.grant).poll(cx));
-        self.ticket = None;
-        Poll::Ready(grant.ok().map(|grant| {
-            grant.disarm();
-            Hold::taken(self.gate)
-        }))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.gate.leave(ticket);
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulkhead::hold::{Answer, Hold};
+    use crate::sync::oneshot;
+
+    fn counts(gate: &Gate) -> (usize, usize, usize) {
+        let Counts { slots, in_use, queued } = gate.counts();
+        (slots, in_use, queued)
+    }
+
+    fn enter(gate: &Arc<Gate>, bound: u32) -> Result<Entry<'_>, FullReason> {
+        gate.enter(Priority::Normal, bound, &Now::unread())
+    }
 
     #[test]
     fn slot_without_a_line_needs_no_lock() {
-        let gate = Arc::new(Gate::new(1));
-        let line = gate.line.lock();
+        let gate = Arc::new(Gate::new(1, QueueOrder::Fifo));
+        let Behind::Line(queue) = &gate.behind else { panic!("no partitions") };
+        let line = queue.lock();
         // With the lock held here, one that asked for it would hang.
         for _ in 0..3 {
-            assert!(matches!(gate.enter(1), Ok(Entry::Took)));
+            assert!(matches!(enter(&gate, 1), Ok(Entry::Took)));
             let hold = Hold::taken(&gate);
             assert_eq!(gate.try_take(), Err(FullReason::QueueFull));
             drop(hold);
         }
         drop(line);
-        assert_eq!(gate.counts(), (1, 0, 0));
+        assert_eq!(counts(&gate), (1, 0, 0));
     }
 
-    fn line_up(gate: &Gate) -> (u64, oneshot::Receiver<Grant>) {
-        match gate.enter(u32::MAX) {
-            Ok(Entry::Waits { ticket, grant }) => (ticket, grant),
-            _ => panic!("a slot was free, or nobody is let in"),
+    /// The second half of `enter`, after a first that found no slot. What it gives owns no place.
+    fn line_up(gate: &Arc<Gate>, bound: u32) -> Result<Option<oneshot::Receiver<Answer>>, FullReason> {
+        let Behind::Line(queue) = &gate.behind else { panic!("no partitions") };
+        let (waiter, answer) = Waiter::new(gate);
+        match gate.line_up(queue, Priority::Normal, bound, || waiter, &Now::unread())? {
+            Joined::Took => Ok(None),
+            Joined::Waits { .. } => Ok(Some(answer)),
         }
     }
 
     #[test]
     fn slot_given_back_just_before_one_lines_up_is_taken() {
-        let gate = Gate::new(1);
-        // The second half of `enter`, after a first that found no slot.
-        assert!(matches!(gate.line_up(1), Ok(Entry::Took)));
-        assert!(matches!(gate.line_up(1), Ok(Entry::Waits { .. })));
-        assert!(matches!(gate.line_up(1), Err(FullReason::QueueFull)));
-        assert_eq!(gate.counts(), (1, 1, 1));
+        let gate = Arc::new(Gate::new(1, QueueOrder::Fifo));
+        assert!(matches!(line_up(&gate, 1), Ok(None)));
+        assert!(matches!(line_up(&gate, 1), Ok(Some(_))));
+        assert!(matches!(line_up(&gate, 1), Err(FullReason::QueueFull)));
+        assert_eq!(counts(&gate), (1, 1, 1));
     }
 
     #[test]
     fn slot_given_back_but_not_handed_over_yet_is_for_the_line() {
-        let gate = Arc::new(Gate::new(1));
+        let gate = Arc::new(Gate::new(1, QueueOrder::Fifo));
         gate.try_take().unwrap();
-        let (_, mut first) = line_up(&gate);
+        let mut first = line_up(&gate, 9).unwrap().unwrap();
         // Half of `give_back`.
         gate.word.fetch_add(ONE, Ordering::Release);
         assert_eq!(gate.try_take(), Err(FullReason::QueueFull));
-        let (_, mut second) = line_up(&gate);
-        gate.serve_line();
+        let mut second = line_up(&gate, 9).unwrap().unwrap();
+        gate.serve();
         let grant = first.try_recv().unwrap();
         assert!(second.try_recv().is_err());
         drop(grant);
@@ -366,14 +420,14 @@ mod tests {
 
     #[test]
     fn any_number_who_went_away_while_they_were_served_are_passed_over() {
-        let gate = Arc::new(Gate::new(1));
+        let gate = Arc::new(Gate::new(1, QueueOrder::Fifo));
         gate.try_take().unwrap();
         // Gone without leaving the line: what the giver sees of one who leaves after it was taken off.
-        (0..100_000).for_each(|_| drop(line_up(&gate)));
-        let (_, mut last) = line_up(&gate);
+        (0..100_000).for_each(|_| drop(line_up(&gate, u32::MAX)));
+        let mut last = line_up(&gate, u32::MAX).unwrap().unwrap();
         gate.give_back();
         drop(last.try_recv().unwrap());
-        assert_eq!(gate.counts(), (1, 0, 0));
+        assert_eq!(counts(&gate), (1, 0, 0));
     }
 
     #[test]

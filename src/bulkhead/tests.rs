@@ -7,6 +7,7 @@ use tokio_test::task::{self, Spawn};
 use tokio_test::{assert_pending, assert_ready};
 
 use super::*;
+use crate::event::Event;
 use crate::rejection::CallError;
 use crate::sync::Lock;
 use crate::time;

@@ -79,7 +79,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[inline(always)]
     fn take_slot(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         if let Some(bulkhead) = self.policies.bulkhead() {
-            match bulkhead.take() {
+            match bulkhead.take(|| self.policies.priority()) {
                 Some(slot) => self.pass.hold(slot),
                 None => return Err(self.queue(bulkhead, now)),
             }
@@ -91,7 +91,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[cold]
     fn queue(&mut self, bulkhead: &'r Bulkhead, now: &Now) -> Instead<'r> {
         self.waits(now);
-        let (slot, deadline) = (Box::pin(bulkhead.acquire()), self.deadline());
+        let slot = Box::pin(bulkhead.at(self.policies.priority()).acquire());
+        let deadline = self.deadline();
         let permit = self.pass.take_permit();
         Instead::Queue(Queue { permit, slot, deadline, shutdown: self.shutdown() })
     }
