@@ -2,6 +2,9 @@
 //!
 //! Every decision is made here, under one lock, and none of them is told to anybody here.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::sync::Arc;
 
