@@ -4,6 +4,8 @@ mod acquire;
 mod builder;
 mod call;
 mod entrance;
+#[cfg(test)]
+mod entrances;
 mod full;
 mod gate;
 mod hold;
