@@ -130,9 +130,9 @@ fn waker_that_panics_as_its_future_is_evicted_takes_no_place_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn overload_sheds_by_the_waiters_own_timer_and_the_line_begins_anew() {
+async fn overload_sheds_by_the_waiters_own_timer_until_a_slot_finds_nobody() {
     let bulkhead = Bulkhead::builder(1).queue(9).order(QueueOrder::codel()).build().unwrap();
-    let _slot = bulkhead.try_acquire().unwrap();
+    let slot = bulkhead.try_acquire().unwrap();
     let start = time::now();
     let ended = async |after: Duration| {
         tokio::time::sleep(after).await;
@@ -143,7 +143,10 @@ async fn overload_sheds_by_the_waiters_own_timer_and_the_line_begins_anew() {
     assert_eq!(second, (FullReason::Shed, 100 * MS));
     assert_eq!(third, (FullReason::Shed, 103 * MS));
     assert_eq!(bulkhead.queued(), 0);
-    assert_eq!(ended(97 * MS).await, (FullReason::Shed, 300 * MS), "a new burst may wait for the interval");
+    assert_eq!(ended(97 * MS).await, (FullReason::Shed, 205 * MS), "the overload goes on");
+    drop(slot);
+    let _slot = bulkhead.try_acquire().unwrap();
+    assert_eq!(ended(95 * MS).await, (FullReason::Shed, 400 * MS), "a burst may wait for the interval");
 }
 
 #[tokio::test(start_paused = true)]

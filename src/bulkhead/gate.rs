@@ -5,7 +5,7 @@
 //! One word holds the free slots (negative while a lowered limit drains) and two flags. Three rules:
 //!
 //! 1. `QUEUED` and `CLOSED` change only under the line's lock, and while it is not held `QUEUED` says whether
-//!    anybody is in line.
+//!    anybody is in line. An order that must know whether a slot found nobody keeps it until one does.
 //! 2. A slot is taken without the lock only by a compare-and-swap of a word with neither flag and a free slot.
 //!    So while somebody waits nobody passes them, and free slots become fewer under the lock only.
 //! 3. A slot is given back by one addition. If the word had `QUEUED`, the giver then serves the line.
@@ -203,7 +203,7 @@ impl Gate {
                 let mut queue = queue.lock();
                 let left = queue.line.leave(ticket);
                 if left.is_some() {
-                    self.note_if_empty(&queue);
+                    self.note_if_idle(&queue);
                 }
                 left
             }
@@ -233,13 +233,15 @@ impl Gate {
     /// that panics while it is woken leaves the rest to whoever comes here next, with the next slot given back.
     #[cold]
     fn serve(&self) {
-        let now = Now::unread();
+        let (now, mut shed) = (Now::unread(), Vec::new());
         while let Some(turn) = self.next(&now) {
             match turn {
                 Turn::Served(waiter) => waiter.serve(),
-                Turn::Shed(waiter) => waiter.refuse(FullReason::Shed),
+                Turn::Shed(waiter) => shed.push(waiter),
             }
         }
+        // Last: none of them has a slot that would come back if one of them panics.
+        shed.into_iter().for_each(|waiter| waiter.refuse(FullReason::Shed));
     }
 
     /// Takes the next off the line, together with a slot for them.
@@ -255,13 +257,16 @@ impl Gate {
         let turn = match queue.line.shed(now) {
             Some(stale) => Turn::Shed(stale),
             None => {
-                let next = queue.line.next(now)?;
+                let Some(next) = queue.line.next(now) else {
+                    self.note_if_idle(&queue);
+                    return None;
+                };
                 // Nobody else can have taken the free slot: somebody was in line (rule 2).
                 self.word.fetch_sub(ONE, Ordering::Acquire);
                 Turn::Served(next)
             }
         };
-        self.note_if_empty(&queue);
+        self.note_if_idle(&queue);
         Some(turn)
     }
 
@@ -273,8 +278,8 @@ impl Gate {
         }
     }
 
-    fn note_if_empty(&self, queue: &Queue) {
-        if queue.line.is_empty() {
+    fn note_if_idle(&self, queue: &Queue) {
+        if queue.line.is_idle() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }
     }
@@ -354,6 +359,9 @@ impl fmt::Debug for Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::task::Context;
+
     use super::*;
     use crate::bulkhead::hold::{Answer, Hold};
     use crate::sync::oneshot;
@@ -428,6 +436,31 @@ mod tests {
         gate.give_back();
         drop(last.try_recv().unwrap());
         assert_eq!(counts(&gate), (1, 0, 0));
+    }
+
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("while woken");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waker_that_panics_as_its_future_is_shed_keeps_no_slot_from_others() {
+        let gate = Arc::new(Gate::new(1, QueueOrder::codel()));
+        gate.try_take().unwrap();
+        let mut stale = line_up(&gate, 9).unwrap().unwrap();
+        let waker = Arc::new(Panics).into();
+        assert!(std::pin::pin!(&mut stale).poll(&mut Context::from_waker(&waker)).is_pending());
+        tokio::time::advance(std::time::Duration::from_millis(200)).await;
+        let mut fresh = line_up(&gate, 9).unwrap().unwrap();
+        let gives_back = std::panic::AssertUnwindSafe(|| gate.give_back());
+        assert!(std::panic::catch_unwind(gives_back).is_err());
+        assert!(matches!(stale.try_recv(), Ok(Err(FullReason::Shed))));
+        assert!(fresh.try_recv().unwrap().is_ok());
+        assert_eq!(counts(&gate), (1, 0, 0));
+        assert!(gate.try_take().is_ok(), "and the line is idle");
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl Ticket {
 pub(super) struct Line<W> {
     order: QueueOrder,
     waiting: BTreeMap<Ticket, Waiting<W>>,
-    /// Since when somebody waits. Known only where the order asks for it.
+    /// Since when every slot that came back found somebody here. Known only where the order asks for it.
+    ///
+    /// That nobody is in line does not end it: those who were shed in an overload leave none behind, and the
+    /// next would have to wait again.
     busy_since: Option<Instant>,
 }
 
@@ -59,6 +62,12 @@ impl<W> Line<W> {
         self.waiting.is_empty()
     }
 
+    /// Whether a slot may be taken without asking here: nobody waits, and it need not be known that one was
+    /// there.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.busy_since.is_none()
+    }
+
     /// Who of the highest priority waits longest.
     pub(super) fn first(&self) -> Option<Ticket> {
         self.waiting.first_key_value().map(|(ticket, _)| *ticket)
@@ -71,7 +80,7 @@ impl<W> Line<W> {
 
     /// Lets one in, and gives when they will have waited too long, if the order says so.
     ///
-    /// The line stays busy for as long as they are in it, so that moment is known from the start: the overload
+    /// The line stays busy while they are in it, so that moment is known from the start: the overload
     /// has begun by then, and they have waited for the target.
     pub(super) fn join(&mut self, ticket: Ticket, who: W, now: &Now) -> Option<Instant> {
         let shed_at = match self.order {
@@ -88,14 +97,12 @@ impl<W> Line<W> {
 
     /// Takes one off who will not wait any more, if they are still in line.
     pub(super) fn leave(&mut self, ticket: Ticket) -> Option<W> {
-        let left = self.waiting.remove(&ticket);
-        self.off(left)
+        self.waiting.remove(&ticket).map(|left| left.who)
     }
 
     /// Takes the last off: of the lowest priority, who came last.
     pub(super) fn evict(&mut self) -> Option<W> {
-        let last = self.waiting.pop_last().map(|(_, last)| last);
-        self.off(last)
+        self.waiting.pop_last().map(|(_, last)| last.who)
     }
 
     /// Takes one off who has waited too long for an overload.
@@ -111,21 +118,22 @@ impl<W> Line<W> {
         self.leave(stale)
     }
 
-    /// Takes the next off. Those to be shed are off already.
+    /// Takes the next off, for a slot that came back. Those to be shed are off already.
     pub(super) fn next(&mut self, now: &Now) -> Option<W> {
+        let Some(first) = self.first() else {
+            self.busy_since = None;
+            return None;
+        };
         let newest_first = match self.order {
             QueueOrder::Fifo => false,
             QueueOrder::Lifo => true,
             QueueOrder::CoDel { interval, .. } => self.is_overloaded(interval, now),
         };
-        let next = if newest_first {
-            let highest = self.first()?.priority();
-            let newest = *self.waiting.range(Self::all_of(highest)).next_back()?.0;
-            self.waiting.remove(&newest)
-        } else {
-            self.waiting.pop_first().map(|(_, next)| next)
-        };
-        self.off(next)
+        if newest_first {
+            let newest = *self.waiting.range(Self::all_of(first.priority())).next_back()?.0;
+            return self.leave(newest);
+        }
+        self.leave(first)
     }
 
     /// Takes everybody off.
@@ -140,13 +148,6 @@ impl<W> Line<W> {
 
     const fn all_of(priority: Priority) -> std::ops::RangeInclusive<Ticket> {
         Ticket::new(priority, 0)..=Ticket::new(priority, u64::MAX)
-    }
-
-    fn off(&mut self, waiting: Option<Waiting<W>>) -> Option<W> {
-        if self.waiting.is_empty() {
-            self.busy_since = None;
-        }
-        waiting.map(|waiting| waiting.who)
     }
 }
 
@@ -211,18 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn overload_ends_with_the_line() {
+    fn overload_ends_when_a_slot_finds_nobody_and_not_before() {
         let start = time::now();
-        let ends: [fn(&mut Line<u64>) -> Option<u64>; 3] =
-            [|line| line.next(&Now::unread()), |line| line.leave(Ticket::new(Priority::Low, 1)), Line::evict];
-        for end in ends {
-            let mut line = Line::new(QueueOrder::codel());
-            line.join(Ticket::new(Priority::Low, 1), 1, &start.into());
-            assert_eq!(end(&mut line), Some(1));
-            let later = start + 500 * MS;
-            let shed_at = line.join(Ticket::new(Priority::Low, 2), 2, &later.into());
-            assert_eq!(shed_at, Some(later + 100 * MS), "a line that was empty is a burst");
-        }
+        let mut line = Line::new(QueueOrder::codel());
+        let join = |line: &mut Line<u64>, number: u64, ms: u32| {
+            let now = start + ms * MS;
+            line.join(Ticket::new(Priority::Low, number), number, &now.into()).unwrap() - now
+        };
+        assert!(line.is_idle());
+        assert_eq!(join(&mut line, 1, 0), 100 * MS);
+        assert_eq!(line.leave(Ticket::new(Priority::Low, 1)), Some(1));
+        assert_eq!(join(&mut line, 2, 60), 40 * MS, "nobody was in line, but no slot came back");
+        assert_eq!(line.evict(), Some(2));
+        assert_eq!(join(&mut line, 3, 200), 5 * MS);
+        assert_eq!(line.next(&Now::from(start + 201 * MS)), Some(3));
+        assert!(line.is_empty() && !line.is_idle());
+        assert_eq!(line.next(&Now::from(start + 202 * MS)), None);
+        assert!(line.is_idle());
+        assert_eq!(join(&mut line, 4, 203), 100 * MS, "a burst");
     }
 
     #[test]

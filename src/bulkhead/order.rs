@@ -24,11 +24,13 @@ pub enum QueueOrder {
     /// Who came last. In an overload most are served at once, and some hardly ever: bound their wait by
     /// [`max_wait`](crate::BulkheadBuilder::max_wait).
     Lifo,
-    /// Who came first, until the queue has not been empty for `interval`. From then on until it is empty, who
-    /// came last; and who has waited for `target` is refused, with [`FullReason::Shed`](crate::FullReason).
+    /// Who came first, until the queue has not been empty for `interval`: every slot that came back in that
+    /// time found somebody waiting. From then on, until one finds nobody, who came last; and who has waited for
+    /// `target` is refused, with [`FullReason::Shed`](crate::FullReason).
     ///
     /// So a short burst is served whole and in order, and in an overload those who are served have hardly
-    /// waited. Nobody ever waits for longer than `interval`.
+    /// waited. Nobody ever waits for longer than `interval`. A target that is shorter than the time between
+    /// two slots that come back leaves slots unused.
     ///
     /// This is controlled delay (Nichols and Jacobson, "Controlling Queue Delay", 2012) as Maurer changed it
     /// for servers ("Fail at Scale", 2015), newest first included.

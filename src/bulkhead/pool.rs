@@ -149,7 +149,10 @@ impl<W> Pool<W> {
         if let Some(stale) = self.parts.iter_mut().find_map(|part| part.line.shed(now)) {
             return Some(Turn::Shed(stale));
         }
-        let (part, _) = self.best()?;
+        let Some((part, _)) = self.best() else {
+            self.note_idle(now);
+            return None;
+        };
         let part = &mut self.parts[part];
         let next = part.line.next(now)?;
         part.in_use += 1;
@@ -207,6 +210,14 @@ impl<W> Pool<W> {
             queued: part.line.len(),
         };
         self.parts.iter().map(counts).collect()
+    }
+
+    /// Tells the lines that nobody is in that a slot was there, if everybody could have had it.
+    fn note_idle(&mut self, now: &Now) {
+        if self.has_room_for(Priority::Low) {
+            let empty = self.parts.iter_mut().filter(|part| part.line.is_empty());
+            empty.for_each(|part| drop(part.line.next(now)));
+        }
     }
 
     /// Whether one of `priority` may have one of the free slots.

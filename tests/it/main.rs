@@ -13,6 +13,7 @@ mod breaker_watch;
 mod budget_model;
 mod budget_needs;
 mod bulkhead_model;
+mod bulkhead_orders;
 mod cancellation;
 mod chaos;
 mod composition;
