@@ -105,6 +105,7 @@ impl Bulkhead {
     /// let bulkhead = Bulkhead::builder(1).build().unwrap();
     /// assert!(bulkhead.at(Priority::High).try_acquire().is_ok());
     /// ```
+    #[must_use]
     pub fn at(&self, priority: Priority) -> Entrance<'_> {
         self.entrance().at(priority)
     }

@@ -39,6 +39,7 @@ impl<'b> Entrance<'b> {
     /// let prefetch = bulkhead.partition("batch").unwrap().at(Priority::Low);
     /// assert_eq!(prefetch.priority(), Priority::Low);
     /// ```
+    #[must_use]
     pub const fn at(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self

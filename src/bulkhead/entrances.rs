@@ -138,7 +138,7 @@ async fn overload_sheds_by_the_waiters_own_timer_until_a_slot_finds_nobody() {
         tokio::time::sleep(after).await;
         (reason(bulkhead.acquire().await), time::now() - start)
     };
-    let (first, second, third) = tokio::join!(ended(0 * MS), ended(50 * MS), ended(98 * MS));
+    let (first, second, third) = tokio::join!(ended(Duration::ZERO), ended(50 * MS), ended(98 * MS));
     assert_eq!(first, (FullReason::Shed, 100 * MS));
     assert_eq!(second, (FullReason::Shed, 100 * MS));
     assert_eq!(third, (FullReason::Shed, 103 * MS));

@@ -80,7 +80,7 @@ impl Gate {
         Self { word: AtomicI64::new(slots * ONE), behind: Behind::Line(Lock::new(queue)) }
     }
 
-    pub(super) const fn of_pool(seat: Seat) -> Self {
+    pub(super) fn of_pool(seat: Seat) -> Self {
         Self { word: AtomicI64::new(QUEUED), behind: Behind::Pool(seat) }
     }
 
@@ -241,7 +241,9 @@ impl Gate {
             }
         }
         // Last: none of them has a slot that would come back if one of them panics.
-        shed.into_iter().for_each(|waiter| waiter.refuse(FullReason::Shed));
+        for waiter in shed {
+            waiter.refuse(FullReason::Shed);
+        }
     }
 
     /// Takes the next off the line, together with a slot for them.
@@ -254,20 +256,14 @@ impl Gate {
         if free(self.word.load(Ordering::Relaxed)) <= 0 {
             return None;
         }
-        let turn = match queue.line.shed(now) {
-            Some(stale) => Turn::Shed(stale),
-            None => {
-                let Some(next) = queue.line.next(now) else {
-                    self.note_if_idle(&queue);
-                    return None;
-                };
-                // Nobody else can have taken the free slot: somebody was in line (rule 2).
-                self.word.fetch_sub(ONE, Ordering::Acquire);
-                Turn::Served(next)
-            }
-        };
+        let stale = queue.line.shed(now).map(Turn::Shed);
+        let turn = stale.or_else(|| queue.line.next(now).map(Turn::Served));
+        if let Some(Turn::Served(_)) = turn {
+            // Nobody else can have taken the free slot: somebody was in line (rule 2).
+            self.word.fetch_sub(ONE, Ordering::Acquire);
+        }
         self.note_if_idle(&queue);
-        Some(turn)
+        turn
     }
 
     /// Gives a slot back that was on its way to one who went away. Whoever hands slots out goes on.

@@ -198,9 +198,10 @@ mod tests {
         let start = time::now();
         let at = |ms: u32| Now::from(start + ms * MS);
         let mut line = Line::new(QueueOrder::codel());
-        let mut join =
-            |number| line.join(Ticket::new(Priority::Normal, number), number, &at(20 * number as u32));
-        let shed: Vec<_> = (0..7).map(|number| join(number).unwrap() - start).collect();
+        let mut join = |number: u32| {
+            line.join(Ticket::new(Priority::Normal, number.into()), u64::from(number), &at(20 * number))
+        };
+        let shed: Vec<_> = (0..7_u32).map(|number| join(number).unwrap() - start).collect();
         let expected = [100, 100, 100, 100, 100, 105, 125].map(|ms| ms * MS);
         assert_eq!(shed, expected, "a burst may wait for the interval, later ones for the target");
         assert_eq!((line.shed(&at(99)), line.next(&at(99))), (None, Some(0)));

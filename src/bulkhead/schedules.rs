@@ -4,6 +4,8 @@
 
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod partitions;
 
 use std::collections::BTreeSet;
 use std::pin::pin;

@@ -17,6 +17,11 @@ use tokio::time::{Instant, sleep};
 const MS: Duration = Duration::from_millis(1);
 const WORK: Duration = Duration::from_millis(10);
 
+#[expect(clippy::disallowed_methods, reason = "the clock is paused, and recoup's own way to it is private")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// How a call fared: when it came, and how long it waited or why it was refused.
 #[derive(Clone, Copy, Debug)]
 struct Fared {
@@ -27,7 +32,7 @@ struct Fared {
 async fn one_call(bulkhead: Bulkhead, start: Instant, came: Duration) -> Fared {
     let waited = bulkhead
         .call(|| {
-            let waited = start.elapsed() - came;
+            let waited = (start + came).elapsed();
             async move {
                 sleep(WORK).await;
                 Ok::<_, Infallible>(waited)
@@ -43,7 +48,7 @@ async fn one_call(bulkhead: Bulkhead, start: Instant, came: Duration) -> Fared {
 
 /// A call every `gap`, `calls` times.
 async fn traffic(bulkhead: &Bulkhead, calls: u32, gap: Duration) -> Vec<Fared> {
-    let (start, mut tasks) = (Instant::now(), JoinSet::new());
+    let (start, mut tasks) = (now(), JoinSet::new());
     for _ in 0..calls {
         tasks.spawn(one_call(bulkhead.clone(), start, start.elapsed()));
         sleep(gap).await;
@@ -104,7 +109,7 @@ async fn newest_first_serves_most_at_once_and_leaves_the_oldest_behind() {
     assert!(lifo.last().unwrap() > &Duration::from_secs(4), "and the others when it is over: {lifo:?}");
 }
 
-fn served_of(recovery: Recovery<std::io::Error>, priority: Priority, calls: u32) -> JoinSet<Option<Full>> {
+fn served_of(recovery: &Recovery<std::io::Error>, priority: Priority, calls: u32) -> JoinSet<Option<Full>> {
     let mut tasks = JoinSet::new();
     for _ in 0..calls {
         let recovery = recovery.clone();
@@ -138,9 +143,9 @@ async fn calls_of_a_recovery_ask_with_their_priority() {
     let bulkhead = Bulkhead::builder(1).queue(2).observer(recorder.observer());
     let recovery = recovery(bulkhead);
     let held = recovery.bulkhead().unwrap().try_acquire().unwrap();
-    let low = served_of(recovery.clone(), Priority::Low, 3);
+    let low = served_of(&recovery, Priority::Low, 3);
     settled().await;
-    let high = served_of(recovery.clone(), Priority::High, 1);
+    let high = served_of(&recovery, Priority::High, 1);
     settled().await;
     drop(held);
     let reasons = |ended: Vec<Option<Full>>| {
@@ -160,10 +165,10 @@ async fn calls_of_a_recovery_ask_with_their_priority() {
 #[tokio::test(start_paused = true)]
 async fn reserve_keeps_slots_for_calls_of_a_recovery_that_matter_more() {
     let recovery = recovery(Bulkhead::builder(4).reserve(Priority::Critical, 0.5));
-    let normal = served_of(recovery.clone(), Priority::Normal, 8);
+    let normal = served_of(&recovery, Priority::Normal, 8);
     settled().await;
     assert_eq!(recovery.bulkhead().unwrap().in_use(), 2);
-    let critical = served_of(recovery.clone(), Priority::Critical, 2);
+    let critical = served_of(&recovery, Priority::Critical, 2);
     assert_eq!(critical.join_all().await, [None, None]);
     assert_eq!(normal.join_all().await.iter().filter(|ended| ended.is_none()).count(), 2);
 }
@@ -185,7 +190,7 @@ async fn noisy_tenant_takes_what_is_idle_and_gives_it_back() {
     sleep(WORK / 2).await;
     assert_eq!(most.load(Ordering::Relaxed), 4, "all slots were lent");
     // Two at a time, again and again: once it has its slots back, it waits for none but its own.
-    let start = Instant::now();
+    let start = now();
     for _ in 0..20 {
         let quiet = bulkhead.partition("quiet").unwrap();
         let work = || async {
