@@ -16,10 +16,10 @@
 //! take subtracts from a word that was seen to have a slot. The bound of the line is its length under the lock:
 //! one who leaves is removed at once, so nobody dead is in line and none has to be skipped.
 //!
-//! A gate of a [`Pool`](super::pool::Pool) has `QUEUED` set for ever, so that whoever takes or gives back comes to
+//! A gate of a `Pool` has `QUEUED` set for ever, so that whoever takes or gives back comes to
 //! the pool, which counts for itself; what such a word counts means nothing.
 //!
-//! A slot on its way to a waiter counts as in use and is owned by a [`Grant`]. Wherever that ends up, in a
+//! A slot on its way to a waiter counts as in use and is owned by a `Grant`. Wherever that ends up, in a
 //! waiter that went away as well, its drop gives the slot back.
 
 use std::fmt;
