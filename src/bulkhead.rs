@@ -240,6 +240,7 @@ impl Bulkhead {
         self.settings.observers.add(observer);
     }
 
+    #[inline]
     const fn entrance(&self) -> Entrance<'_> {
         Entrance { bulkhead: self, gate: &self.gate, priority: Priority::Normal }
     }

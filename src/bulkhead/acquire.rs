@@ -41,12 +41,10 @@ impl<'b> Acquire<'b> {
     pub(super) const fn new(entrance: Entrance<'b>) -> Self {
         Self { entrance, place: None, until: None, timer: Timer::idle() }
     }
-}
 
-impl<'b> Future for Acquire<'b> {
-    type Output = Result<Slot<'b>, Full>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// There was no slot at once.
+    #[cold]
+    fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Slot<'b>, Full>> {
         let mut this = self.project();
         let entrance @ Entrance { bulkhead, gate, priority } = *this.entrance;
         let now = Now::unread();
@@ -80,5 +78,19 @@ impl<'b> Future for Acquire<'b> {
             Ok(hold) => Ok(entrance.slot(hold)),
             Err(reason) => Err(entrance.refuse(reason)),
         })
+    }
+}
+
+impl<'b> Future for Acquire<'b> {
+    type Output = Result<Slot<'b>, Full>;
+
+    // Short, so that it is laid out where it is awaited: what has to wait is elsewhere.
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let entrance = self.entrance;
+        if self.place.is_none() && entrance.gate.try_take().is_ok() {
+            return Poll::Ready(Ok(entrance.slot(Hold::taken(entrance.gate))));
+        }
+        self.wait(cx)
     }
 }

@@ -170,6 +170,21 @@ async fn stale_ones_whose_timers_have_not_run_yet_are_shed_as_a_slot_comes_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn overload_of_a_partition_ends_when_a_slot_finds_nobody() {
+    let bulkhead = tenants(1).order(QueueOrder::codel()).build().unwrap();
+    let a = bulkhead.partition("a").unwrap();
+    for _ in 0..2 {
+        let slot = bulkhead.try_acquire().unwrap();
+        let start = time::now();
+        assert_eq!(reason(a.acquire().await), FullReason::Shed);
+        assert_eq!(time::now() - start, 100 * MS, "a burst may wait for the interval");
+        assert_eq!(reason(a.acquire().await), FullReason::Shed);
+        assert_eq!(time::now() - start, 105 * MS);
+        drop(slot);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn shorter_of_both_limits_ends_the_wait() {
     for (max_wait, expected) in [(20, FullReason::WaitedTooLong), (200, FullReason::Shed)] {
         let builder = Bulkhead::builder(1).queue(1).max_wait(max_wait * MS).order(QueueOrder::codel());

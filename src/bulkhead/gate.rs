@@ -86,7 +86,7 @@ impl Gate {
 
     /// Takes a slot if one is free and nobody waits.
     #[inline]
-    fn try_take(&self) -> Result<(), FullReason> {
+    pub(super) fn try_take(&self) -> Result<(), FullReason> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 {
