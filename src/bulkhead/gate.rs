@@ -107,16 +107,16 @@ impl Gate {
     #[inline]
     pub(super) fn take(&self, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
         match self.try_take() {
-            Err(FullReason::QueueFull) => self.take_behind(priority),
-            answer => answer,
+            Ok(()) => Ok(()),
+            Err(reason) => self.take_behind(reason, priority),
         }
     }
 
     #[cold]
-    fn take_behind(&self, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
+    fn take_behind(&self, reason: FullReason, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
         match &self.behind {
-            Behind::Line(_) => Err(FullReason::QueueFull),
             Behind::Pool(seat) => seat.take(priority()),
+            Behind::Line(_) => Err(reason),
         }
     }
 
