@@ -73,10 +73,6 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn bulkhead(&self) -> Option<&'r Bulkhead> {
         None
     }
-    /// For a bulkhead that must know.
-    fn priority(&self) -> Priority {
-        Priority::Normal
-    }
     fn cooldown(&self) -> Option<&'r Cooldown> {
         None
     }
