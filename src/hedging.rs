@@ -1,10 +1,11 @@
-//! Where a hedge and a retry meet: the budget that both pay from.
+//! Where a hedge and a retry meet: the budget, or the throttle, that both ask.
 
 use std::sync::Arc;
 
 use crate::hedge::{HedgeBuilder, Spare};
-use crate::retry::{RetryBudget, Token};
-use crate::time::Instant;
+use crate::classification::Category;
+use crate::retry::{Attempted, Leave, RetryBudget, Throttle, Token};
+use crate::time::{Instant, Now};
 
 impl HedgeBuilder {
     /// Takes a token out of `budget` for each hedge, so that hedges and retries together add no more to the
@@ -32,14 +33,49 @@ impl HedgeBuilder {
     pub fn budget(self, budget: &RetryBudget) -> Self {
         self.paid_from(Arc::new(budget.clone()))
     }
+
+    /// Asks `throttle` too before a hedge is launched, as a retry of a timeout would: a slow answer may be one
+    /// of a dependency that is overloaded, and then twice as many calls are no help. Default: none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::time::Duration;
+    /// use recoup::{Hedge, Idempotent, Throttle};
+    ///
+    /// let throttle = Throttle::fleet();
+    /// let hedge = Hedge::after(Duration::from_millis(10)).no_max_extra().throttle(&throttle).build().unwrap();
+    /// let answer = hedge.call(Idempotent(|_| async {
+    ///     tokio::time::sleep(Duration::from_millis(90)).await;
+    ///     Ok::<_, ()>("slow, but there")
+    /// }));
+    /// assert_eq!(answer.await, Ok("slow, but there"));
+    /// assert_eq!(hedge.snapshot().suppressed, 1, "of a dependency that it knows nothing of");
+    /// # }
+    /// ```
+    pub fn throttle(self, throttle: &Throttle) -> Self {
+        self.paid_from(Arc::new(throttle.clone()))
+    }
 }
 
 impl Spare for RetryBudget {
     fn take(&self, now: Instant) -> bool {
-        self.reserve(now).map(Token::spend).is_some()
+        self.reserve(Category::Timeout, now).map(Token::spend).is_some()
     }
 
     fn earn(&self) {
-        self.deposit();
+        self.deposit(false);
+    }
+}
+
+impl Spare for Throttle {
+    fn take(&self, now: Instant) -> bool {
+        let slow = Attempted { overload: true, category: Some(Category::Timeout), ..Attempted::default() };
+        self.reserve(None, &slow, &Now::from(now)).map(Leave::spend).is_ok()
+    }
+
+    fn earn(&self) {
+        if !self.is_calm() {
+            self.succeeded(&Attempted::default(), &Now::unread());
+        }
     }
 }

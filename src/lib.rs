@@ -220,8 +220,8 @@ pub use crate::redrive::{
 };
 pub use crate::rejection::CallError;
 pub use crate::retry::{
-    Nested, OnEmptyBudget, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder, Throttle,
-    ThrottleBuilder, ThrottleSnapshot, Throttled, TimeLimits, Timed, Untimed, Withheld,
+    Nested, OnEmptyBudget, RetriesSeen, RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder,
+    Throttle, ThrottleBuilder, ThrottleSnapshot, Throttled, TimeLimits, Timed, Untimed, Withheld,
 };
 pub use crate::retrying::{Retry, retry, retry_mut, retry_with};
 pub use crate::setting::SettingError;

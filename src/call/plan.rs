@@ -14,13 +14,13 @@ use futures::future::BoxFuture;
 use super::policies::{Gives, Limits, Policies};
 use super::queue::Queue;
 use crate::attempt::Attempt;
-use crate::classification::Classification;
+use crate::classification::{Category, Classification};
 use crate::cooldown::Turn;
 use crate::dead_letter::{History, PushError, Receipt};
 use crate::error::Reason;
 use crate::event::Observers;
 use crate::rate_limit::Booking;
-use crate::retry::{Attempted, Leave, Progress, Token};
+use crate::retry::{Active, Attempted, Leave, Progress, Token};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, earlier, later};
 
@@ -29,6 +29,8 @@ pub(crate) struct Plan<'r, P: Gives, E, S = ()> {
     pub(super) policies: P,
     /// What the attempt under way was given.
     pub(super) pass: P::Pass,
+    /// For a budget that counts calls under way.
+    active: Active,
     /// Attempts begun.
     pub(super) attempts: u32,
     /// When the call first had to wait, or somebody first asked for the time.
@@ -57,6 +59,9 @@ pub(super) struct Past<E, S, H> {
     leave: Option<Leave>,
     /// How the last attempt failed, as a throttle sees it.
     seen: Option<Attempted>,
+    /// The category of the error that the next attempt, or the one under way, repeats. None if the last one
+    /// was not in vain.
+    repeats: Option<Category>,
     pub(super) hooks: H,
     /// The driver's.
     pub(super) side: S,
@@ -121,6 +126,7 @@ impl<P: Gives, E, S> Plan<'_, P, E, S> {
         Self {
             policies,
             pass: P::Pass::default(),
+            active: Active::default(),
             attempts: 0,
             started: None,
             past: None,
@@ -193,6 +199,19 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 }
 
+impl<E, S, H> Past<E, S, H> {
+    /// What kind of trouble the last attempt had.
+    fn trouble(&self) -> Category {
+        self.classification.map_or(Category::Unknown, |answer| answer.category())
+    }
+
+    /// No retry will be made: what was taken out for one goes back.
+    fn gives_back(&mut self) {
+        self.token = None;
+        self.leave = None;
+    }
+}
+
 impl<E, S: Default, H: Default> Default for Past<E, S, H> {
     fn default() -> Self {
         Self {
@@ -206,6 +225,7 @@ impl<E, S: Default, H: Default> Default for Past<E, S, H> {
             token: None,
             leave: None,
             seen: None,
+            repeats: None,
             hooks: H::default(),
             side: S::default(),
         }

@@ -1,36 +1,28 @@
-//! How many retries a whole program may make: a share of what succeeds, and a trickle over time.
+//! How many retries a whole program may make: one question, and several well-known answers.
 
+mod aws;
+mod bucket;
+mod envoy;
+mod finagle;
+mod grpc;
+mod level;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::setting::{Check, SettingError};
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::time::{self, Instant};
-
-/// One token, in the unit that everything here is counted in.
-const TOKEN: u64 = 1_000_000;
-
-/// A fifth. A tenth cannot carry a dependency that fails one attempt in ten by chance, because retries fail
-/// too; a fifth can, and still adds no more than a fifth to the load of an outage.
-const DEFAULT_SHARE: u64 = TOKEN / 5;
-
-/// Enough for a program that has just started to ride out a hiccup before its first success.
-const DEFAULT_RESERVE: u32 = 10;
-
-/// What a good hour may save up for a bad minute.
-const DEFAULT_CAPACITY: u32 = 100;
-
-/// Keeps a pool of workers from being stuck for ever, and a fleet of a thousand from adding more than some
-/// thirty attempts a second.
-const DEFAULT_TRICKLE: Duration = Duration::from_secs(30);
-
-/// The most tokens that one success may be worth.
-const MAX_SHARE: f64 = 1_000.0;
+use self::aws::Aws;
+use self::bucket::Bucket;
+pub use self::bucket::RetryBudgetBuilder;
+use self::envoy::Envoy;
+use self::finagle::Finagle;
+use self::grpc::Grpc;
+use crate::classification::{Advice, Category, Classification, Health};
+use crate::time::{self, Instant, Now};
 
 /// A store of tokens, of which each retry costs one: when it is empty, failures are no longer repeated, so
 /// that retries do not multiply the load of a dependency that is down.
@@ -50,20 +42,30 @@ const MAX_SHARE: f64 = 1_000.0;
 /// assert_eq!(RetryBudget::default().tokens(), 10);
 /// # Ok::<(), recoup::SettingError>(())
 /// ```
+///
+/// # Budgets of others
+///
+/// Those whose rules are known from elsewhere are here as they are there, for who must do as the rest of a
+/// fleet does. None of them is better than the default: what each is weak at stands beside it.
+///
+/// | budget | a retry needs | what pays in | by time |
+/// |---|---|---|---|
+/// | [`builder`](Self::builder) | a token | each success, a share | a slow trickle |
+/// | [`finagle`](Self::finagle) | a fifth of the requests of 10 s, and 100 | each request | 10 a second |
+/// | [`aws_standard`](Self::aws_standard) | 14 of 500 tokens, or 5 if throttled | each success, 1 | nothing |
+/// | [`grpc`](Self::grpc) | more than 5 of 10 tokens | each success, 0.1 | nothing |
+/// | [`envoy`](Self::envoy) | fewer retries under way than a fifth of the requests, or than 3 | — | — |
 #[derive(Clone)]
-pub struct RetryBudget(Option<Arc<Bucket>>);
+pub struct RetryBudget(Kind);
 
-struct Bucket {
-    /// What is in it, in millionths of a token.
-    level: AtomicU64,
-    /// Up to where the trickle has been paid out, in nanoseconds since `start`: always whole periods, so
-    /// that no part of one is lost.
-    paid_until: AtomicU64,
-    start: Instant,
-    share: u64,
-    capacity: u64,
-    /// Nanoseconds for each token of the trickle.
-    period: Option<NonZeroU64>,
+#[derive(Clone)]
+enum Kind {
+    Unlimited,
+    Bucket(Arc<Bucket>),
+    Finagle(Arc<Finagle>),
+    Aws(Arc<Aws>),
+    Grpc(Arc<Grpc>),
+    Envoy(Arc<Envoy>),
 }
 
 impl RetryBudget {
@@ -76,45 +78,85 @@ impl RetryBudget {
     /// the number of attempts: only for a caller who is alone.
     #[must_use]
     pub const fn unlimited() -> Self {
-        Self(None)
+        Self(Kind::Unlimited)
     }
 
-    /// The whole tokens that are there now; `u32::MAX` if unlimited.
+    /// The whole tokens that are there now; `u32::MAX` if unlimited. Of [`finagle`](Self::finagle) and
+    /// [`envoy`](Self::envoy), which have none, how many retries could begin now.
     #[must_use]
     pub fn tokens(&self) -> u32 {
         self.tokens_at(time::now())
     }
 
     fn tokens_at(&self, now: Instant) -> u32 {
-        let Some(bucket) = &self.0 else { return u32::MAX };
-        bucket.pay_trickle(now);
-        bucket.tokens()
-    }
-
-    /// Pays in for one success.
-    pub(crate) fn deposit(&self) {
-        if let Some(bucket) = &self.0 {
-            bucket.add(bucket.share);
+        match &self.0 {
+            Kind::Unlimited => u32::MAX,
+            Kind::Bucket(bucket) => bucket.tokens_at(now),
+            Kind::Finagle(finagle) => finagle.retries_left(now),
+            Kind::Aws(aws) => aws.tokens(),
+            Kind::Grpc(grpc) => grpc.tokens(),
+            Kind::Envoy(envoy) => envoy.retries_left(),
         }
     }
 
-    /// Takes one token out, if there is one.
-    pub(crate) fn reserve(&self, now: Instant) -> Option<Token> {
-        let Some(bucket) = &self.0 else { return Some(Token(None)) };
-        bucket.pay_trickle(now);
-        bucket.take().then(|| Token(Some(Arc::clone(bucket))))
+    /// The first attempt of a call begins.
+    #[inline]
+    pub(crate) fn began(&self, now: &Now) -> Active {
+        match &self.0 {
+            Kind::Finagle(finagle) => finagle.deposit(now.get()),
+            Kind::Envoy(envoy) => return Active(Some(Envoy::begin(envoy))),
+            Kind::Unlimited | Kind::Bucket(_) | Kind::Aws(_) | Kind::Grpc(_) => {}
+        }
+        Active(None)
     }
 
-    /// How long until there is a token though nothing succeeds: zero if there is one, `None` if never.
-    /// Somebody else may take it first.
-    pub(crate) fn next_token_in(&self, now: Instant) -> Option<Duration> {
-        let Some(bucket) = &self.0 else { return Some(Duration::ZERO) };
-        bucket.pay_trickle(now);
-        if bucket.tokens() > 0 {
-            return Some(Duration::ZERO);
+    /// Pays in for one success, of a first attempt or of a retry.
+    #[inline]
+    pub(crate) fn deposit(&self, of_a_retry: bool) {
+        match &self.0 {
+            Kind::Bucket(bucket) => bucket.deposit(),
+            Kind::Aws(aws) if !of_a_retry => aws.deposit(), // to a retry its own cost comes back
+            Kind::Grpc(grpc) => grpc.deposit(),
+            Kind::Unlimited | Kind::Finagle(_) | Kind::Aws(_) | Kind::Envoy(_) => {}
         }
-        let due = bucket.paid_until.load(Ordering::Relaxed).checked_add(bucket.period?.get())?;
-        Some(Duration::from_nanos(due.saturating_sub(bucket.age(now))))
+    }
+
+    /// An attempt failed.
+    pub(crate) fn failed(&self, answer: &Classification) {
+        if let Kind::Grpc(grpc) = &self.0 {
+            // Worth a retry, or one that the dependency asks not to make. What was the caller's own mistake
+            // says nothing of the dependency.
+            if answer.advice() != Advice::Stop || answer.health() == Health::Failure {
+                grpc.failed();
+            }
+        }
+    }
+
+    /// Takes out what a retry of an attempt that failed like this costs, if there is enough.
+    pub(crate) fn reserve(&self, failed: Category, now: Instant) -> Option<Token> {
+        let taken = match &self.0 {
+            Kind::Unlimited => Taken::Nothing,
+            Kind::Bucket(bucket) => bucket.take(now).then(|| Taken::Bucket(Arc::clone(bucket)))?,
+            Kind::Finagle(finagle) => Taken::Finagle(Arc::clone(finagle), finagle.take(now)?),
+            Kind::Aws(aws) => Taken::Aws(Arc::clone(aws), aws.take(failed)?),
+            Kind::Grpc(grpc) => grpc.allows().then_some(Taken::Nothing)?,
+            Kind::Envoy(envoy) => envoy.take().then(|| Taken::Envoy(Arc::clone(envoy)))?,
+        };
+        Some(Token(taken))
+    }
+
+    /// How long until a retry may be made though nothing succeeds: zero if it may now, `None` if never.
+    /// Somebody else may be faster.
+    pub(crate) fn next_token_in(&self, failed: Category, now: Instant) -> Option<Duration> {
+        let now_or_never = |now: bool| now.then_some(Duration::ZERO);
+        match &self.0 {
+            Kind::Unlimited => Some(Duration::ZERO),
+            Kind::Bucket(bucket) => bucket.next_token_in(now),
+            Kind::Finagle(finagle) => finagle.next_retry_in(now),
+            Kind::Aws(aws) => now_or_never(aws.affords(failed)),
+            Kind::Grpc(grpc) => now_or_never(grpc.allows()),
+            Kind::Envoy(envoy) => now_or_never(envoy.retries_left() > 0),
+        }
     }
 }
 
@@ -128,92 +170,59 @@ impl Default for RetryBudget {
 impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            None => f.write_str("RetryBudget(unlimited)"),
-            Some(bucket) => fmt::Debug::fmt(bucket, f),
+            Kind::Unlimited => f.write_str("RetryBudget(unlimited)"),
+            Kind::Bucket(bucket) => fmt::Debug::fmt(bucket, f),
+            Kind::Finagle(_) => f.write_str("RetryBudget(finagle)"),
+            Kind::Aws(aws) => write!(f, "RetryBudget(aws standard, {} tokens)", aws.tokens()),
+            Kind::Grpc(grpc) => write!(f, "RetryBudget(gRPC, {} tokens)", grpc.tokens()),
+            Kind::Envoy(envoy) => fmt::Debug::fmt(envoy, f),
         }
     }
 }
 
-impl fmt::Debug for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryBudget")
-            .field("tokens", &self.tokens())
-            .field("capacity", &(self.capacity / TOKEN))
-            .finish_non_exhaustive()
-    }
-}
+/// A call that counts as under way, until it is dropped. Empty for budgets that do not want to know.
+#[derive(Debug, Default)]
+#[must_use = "a call that is dropped at once is not under way"]
+pub(crate) struct Active(#[expect(dead_code, reason = "held to be dropped")] Option<envoy::Request>);
 
-// Every order is relaxed: the two numbers guard no other memory, and each is only changed by
-// compare-and-swap. All payments are capped sums, so it does not matter in which order they arrive, as long
-// as the trickle is paid out before anything is taken.
-impl Bucket {
-    fn tokens(&self) -> u32 {
-        u32::try_from(self.level.load(Ordering::Relaxed) / TOKEN).unwrap_or(u32::MAX)
-    }
-
-    fn age(&self, now: Instant) -> u64 {
-        let age = now.saturating_duration_since(self.start).as_nanos();
-        u64::try_from(age).unwrap_or(u64::MAX)
-    }
-
-    /// Pays in, up to the capacity. One load, and no write, when it is full.
-    fn add(&self, amount: u64) {
-        let mut level = self.level.load(Ordering::Relaxed);
-        while level < self.capacity {
-            let raised = level.saturating_add(amount).min(self.capacity);
-            match self.level.compare_exchange_weak(level, raised, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(actual) => level = actual,
-            }
-        }
-    }
-
-    fn take(&self) -> bool {
-        let mut level = self.level.load(Ordering::Relaxed);
-        while let Some(rest) = level.checked_sub(TOKEN) {
-            match self.level.compare_exchange_weak(level, rest, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(actual) => level = actual,
-            }
-        }
-        false
-    }
-
-    /// Pays in one token for each period that has ended. Who moves the mark owns those periods, so each is
-    /// paid once; another who looks between the two steps may miss a token by that instant, but it comes.
-    fn pay_trickle(&self, now: Instant) {
-        let Some(period) = self.period else { return };
-        let age = self.age(now);
-        let mut paid = self.paid_until.load(Ordering::Relaxed);
-        loop {
-            let periods = age.saturating_sub(paid) / period;
-            if periods == 0 {
-                return;
-            }
-            let mark = paid + periods * period.get();
-            match self.paid_until.compare_exchange_weak(paid, mark, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return self.add(periods.saturating_mul(TOKEN)),
-                Err(actual) => paid = actual,
-            }
-        }
-    }
-}
-
-/// A token taken out for a retry that may still not be made. Dropped, it goes back, up to the capacity.
+/// What a retry costs, taken out for one that may still not be made. Dropped, it goes back, up to the
+/// capacity.
 #[must_use = "a token dropped at once goes back into the budget"]
-pub(crate) struct Token(Option<Arc<Bucket>>);
+pub(crate) struct Token(Taken);
+
+enum Taken {
+    Nothing,
+    Bucket(Arc<Bucket>),
+    /// In which slice of time.
+    Finagle(Arc<Finagle>, u64),
+    Aws(Arc<Aws>, u64),
+    Envoy(Arc<Envoy>),
+}
 
 impl Token {
-    /// The retry is made: the token is gone.
+    /// The retry begins. Where the attempt itself is what costs, nothing comes back from now on.
+    pub(crate) fn made(&mut self) {
+        if let Taken::Finagle(..) = self.0 {
+            self.0 = Taken::Nothing;
+        }
+    }
+
+    /// The retry failed: the token is gone. Of retries that are counted while they are under way, it was one.
     pub(crate) fn spend(mut self) {
-        self.0 = None;
+        if !matches!(self.0, Taken::Envoy(_)) {
+            self.0 = Taken::Nothing;
+        }
     }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        if let Some(bucket) = &self.0 {
-            bucket.add(TOKEN);
+        match &self.0 {
+            Taken::Nothing => {}
+            Taken::Bucket(bucket) => bucket.give_back(),
+            Taken::Finagle(finagle, slice) => finagle.give_back(*slice),
+            Taken::Aws(aws, cost) => aws.give_back(*cost),
+            Taken::Envoy(envoy) => envoy.ended(),
         }
     }
 }
@@ -221,448 +230,5 @@ impl Drop for Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").finish_non_exhaustive()
-    }
-}
-
-/// The settings of a [`RetryBudget`].
-///
-/// ```
-/// use recoup::RetryBudget;
-///
-/// let error = RetryBudget::builder().capacity(5).build().unwrap_err();
-/// assert_eq!(error.setting, "capacity"); // the default reserve of 10 does not fit
-/// assert!(RetryBudget::builder().capacity(5).reserve(5).build().is_ok());
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct RetryBudgetBuilder {
-    share: f64,
-    reserve: u32,
-    capacity: u32,
-    trickle: Duration,
-}
-
-impl RetryBudgetBuilder {
-    const fn new() -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
-        let share = DEFAULT_SHARE as f64 / TOKEN as f64;
-        Self { share, reserve: DEFAULT_RESERVE, capacity: DEFAULT_CAPACITY, trickle: DEFAULT_TRICKLE }
-    }
-
-    /// How many tokens each success pays in: 0.2 is one retry for five successes. At least a millionth and
-    /// at most 1000.0; kept to the nearest millionth. Default: 0.2.
-    pub const fn share(mut self, share: f64) -> Self {
-        self.share = share;
-        self
-    }
-
-    /// How many tokens it starts with. May be zero: then nothing is repeated before something succeeded or
-    /// trickled in. Default: 10.
-    pub const fn reserve(mut self, tokens: u32) -> Self {
-        self.reserve = tokens;
-        self
-    }
-
-    /// The most tokens it holds; what is paid in beyond is lost. At least 1, and at least the reserve.
-    /// Default: 100.
-    pub const fn capacity(mut self, tokens: u32) -> Self {
-        self.capacity = tokens;
-        self
-    }
-
-    /// A token is added each time so much time has passed, whether anything succeeds or not, counted from
-    /// when the budget is built. Longer than zero; `Duration::MAX` is none. Default: 30 s.
-    ///
-    /// It lets a pool whose every call fails try again now and then. Each member of a fleet has one of its
-    /// own, so keep it slow.
-    pub const fn trickle(mut self, period: Duration) -> Self {
-        self.trickle = period;
-        self
-    }
-
-    /// Nothing is added by time alone: a budget once empty stays empty until something succeeds.
-    pub const fn no_trickle(mut self) -> Self {
-        self.trickle = Duration::MAX;
-        self
-    }
-
-    /// Opens the budget.
-    ///
-    /// # Errors
-    ///
-    /// Names the setting that cannot work: a `share` out of its range, a `capacity` of zero or below the
-    /// reserve, a `trickle` of zero.
-    pub fn build(self) -> Result<RetryBudget, SettingError> {
-        let check = Check("retry budget");
-        let least_share = 1.0 / f64::from(1_000_000);
-        if !(least_share..=MAX_SHARE).contains(&self.share) {
-            return Err(check.refuse("share", self.share, "at least 0.000001 and at most 1000.0"));
-        }
-        check.at_least_one("capacity", self.capacity)?;
-        if self.capacity < self.reserve {
-            return Err(check.refuse("capacity", self.capacity, "at least the reserve"));
-        }
-        check.longer_than_zero("trickle", self.trickle)?;
-        Ok(self.open())
-    }
-
-    fn open(self) -> RetryBudget {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 10^9")]
-        let share = (self.share * 1e6).round() as u64;
-        RetryBudget(Some(Arc::new(Bucket {
-            level: AtomicU64::new(u64::from(self.reserve) * TOKEN),
-            paid_until: AtomicU64::new(0),
-            start: time::now(),
-            share,
-            capacity: u64::from(self.capacity) * TOKEN,
-            // A period that 64 bits cannot count is longer than five centuries: never.
-            period: u64::try_from(self.trickle.as_nanos()).ok().and_then(NonZeroU64::new),
-        })))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn empty() -> RetryBudgetBuilder {
-        RetryBudget::builder().reserve(0).capacity(1_000_000).no_trickle()
-    }
-
-    /// Spends all there is and says how much it was.
-    fn drain(budget: &RetryBudget, now: Instant) -> u32 {
-        let tokens = std::iter::from_fn(|| budget.reserve(now));
-        tokens.map(Token::spend).count().try_into().unwrap()
-    }
-
-    fn start(budget: &RetryBudget) -> Instant {
-        budget.0.as_ref().unwrap().start
-    }
-
-    fn level(budget: &RetryBudget) -> u64 {
-        budget.0.as_ref().unwrap().level.load(Ordering::Relaxed)
-    }
-
-    #[test]
-    fn deposits_add_up_exactly_to_their_share() {
-        for (share, expected) in [
-            (0.01, 1_000),
-            (0.1, 10_000),
-            (0.2, 20_000),
-            (0.33, 33_000),
-            (0.6, 60_000),
-            (0.9, 90_000),
-            (1.0, 100_000),
-            (2.5, 250_000),
-        ] {
-            let budget = empty().share(share).build().unwrap();
-            (0..100_000).for_each(|_| budget.deposit());
-            assert_eq!(drain(&budget, start(&budget)), expected, "{share}");
-        }
-    }
-
-    #[test]
-    fn sixty_percent_is_sixty_percent_at_every_step() {
-        let budget = empty().share(0.6).build().unwrap();
-        let mut retries = 0;
-        for successes in 1..=1_000 {
-            budget.deposit();
-            if let Some(token) = budget.reserve(start(&budget)) {
-                token.spend();
-                retries += 1;
-            }
-            assert_eq!(retries, successes * 6 / 10);
-        }
-    }
-
-    #[test]
-    fn asking_pays_nothing_in() {
-        let budget = empty().build().unwrap();
-        for _ in 0..1_000 {
-            assert!(budget.reserve(start(&budget)).is_none());
-        }
-        assert_eq!(level(&budget), 0);
-    }
-
-    #[test]
-    fn exactly_what_is_there_can_be_reserved_and_dropping_gives_it_back() {
-        let budget = RetryBudget::builder().reserve(200).capacity(200).no_trickle().build().unwrap();
-        let now = start(&budget);
-        let mut held: Vec<_> = (0..1_000).filter_map(|_| budget.reserve(now)).collect();
-        assert_eq!(held.len(), 200);
-        held.truncate(150);
-        assert_eq!(budget.tokens_at(now), 50);
-        assert_eq!(drain(&budget, now), 50);
-        held.into_iter().for_each(Token::spend);
-        assert_eq!(budget.tokens_at(now), 0);
-    }
-
-    #[test]
-    fn token_held_through_a_panic_comes_back() {
-        let budget = RetryBudget::builder().reserve(1).no_trickle().build().unwrap();
-        let held = budget.reserve(start(&budget)).unwrap();
-        assert_eq!(budget.tokens(), 0);
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            let _held = held;
-            panic!("while held");
-        }));
-        assert!(panicked.is_err());
-        assert_eq!(budget.tokens(), 1);
-    }
-
-    #[test]
-    fn returned_token_does_not_overfill() {
-        let budget = RetryBudget::builder().reserve(1).capacity(1).share(1.0).no_trickle().build().unwrap();
-        let held = budget.reserve(start(&budget)).unwrap();
-        budget.deposit();
-        drop(held);
-        assert_eq!(level(&budget), TOKEN);
-    }
-
-    #[test]
-    fn trickle_revives_an_empty_budget() {
-        let budget = empty().trickle(30 * SECOND).build().unwrap();
-        let now = start(&budget);
-        assert_eq!(budget.next_token_in(now), Some(30 * SECOND));
-        let before = now + 30 * SECOND - Duration::from_nanos(1);
-        assert!(budget.reserve(before).is_none());
-        assert_eq!(budget.next_token_in(before), Some(Duration::from_nanos(1)));
-        budget.reserve(now + 30 * SECOND).unwrap().spend();
-        assert!(budget.reserve(now + 30 * SECOND).is_none());
-        assert_eq!(drain(&budget, now + 100 * SECOND), 2, "the remainder is carried");
-        assert_eq!(budget.next_token_in(now + 100 * SECOND), Some(20 * SECOND));
-        assert_eq!(drain(&budget, now + 120 * SECOND), 1);
-    }
-
-    #[test]
-    fn trickle_asked_for_often_is_not_lost_to_rounding() {
-        let budget = empty().trickle(Duration::from_nanos(7)).build().unwrap();
-        let now = start(&budget);
-        let spent: u32 = (0..=10_000).map(|ns| drain(&budget, now + Duration::from_nanos(ns))).sum();
-        assert_eq!(spent, 10_000 / 7);
-    }
-
-    #[test]
-    fn full_budget_saves_up_no_time() {
-        let budget = RetryBudget::builder().reserve(3).capacity(3).trickle(SECOND).build().unwrap();
-        let later = start(&budget) + 1_000 * SECOND;
-        assert_eq!(drain(&budget, later), 3);
-        assert_eq!(drain(&budget, later), 0);
-        assert_eq!(drain(&budget, later + SECOND), 1);
-    }
-
-    #[test]
-    fn time_that_runs_backwards_or_very_far_does_no_harm() {
-        let budget = empty().capacity(5).trickle(Duration::from_nanos(1)).build().unwrap();
-        let now = start(&budget);
-        assert_eq!(budget.tokens_at(now - SECOND), 0);
-        let far = time::later_or_far(now, Duration::MAX);
-        assert_eq!(drain(&budget, far), 5);
-        assert_eq!(drain(&budget, now + SECOND), 0, "an earlier moment is not paid again");
-        assert!(budget.next_token_in(now).is_some());
-    }
-
-    #[test]
-    fn without_a_trickle_empty_stays_empty() {
-        for builder in [empty().no_trickle(), empty().trickle(Duration::MAX)] {
-            let budget = builder.build().unwrap();
-            let far = time::later_or_far(start(&budget), Duration::MAX);
-            assert_eq!(budget.next_token_in(far), None);
-            assert!(budget.reserve(far).is_none());
-            (0..5).for_each(|_| budget.deposit());
-            assert_eq!(budget.next_token_in(far), Some(Duration::ZERO));
-        }
-    }
-
-    #[test]
-    fn unlimited_never_runs_out() {
-        let budget = RetryBudget::unlimited();
-        budget.deposit();
-        for _ in 0..1_000 {
-            budget.reserve(time::now()).unwrap().spend();
-        }
-        assert_eq!((budget.tokens(), budget.next_token_in(time::now())), (u32::MAX, Some(Duration::ZERO)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tokens_follow_the_paused_clock_and_clones_share_them() {
-        let budget = RetryBudget::default();
-        drain(&budget, time::now());
-        tokio::time::advance(61 * SECOND).await;
-        assert_eq!(budget.clone().tokens(), 2);
-        assert_eq!(format!("{budget:?}"), "RetryBudget { tokens: 2, capacity: 100, .. }");
-    }
-
-    #[test]
-    fn settings_that_cannot_work_are_refused_by_name() {
-        let refused = |builder: RetryBudgetBuilder| builder.build().unwrap_err().setting;
-        for share in [0.0, -0.2, 1e-9, 1_000.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(refused(RetryBudget::builder().share(share)), "share");
-        }
-        assert_eq!(refused(RetryBudget::builder().capacity(0).reserve(0)), "capacity");
-        assert_eq!(refused(RetryBudget::builder().reserve(101)), "capacity");
-        assert_eq!(refused(RetryBudget::builder().trickle(Duration::ZERO)), "trickle");
-        for share in [0.000_001, 1_000.0] {
-            assert!(RetryBudget::builder().share(share).build().is_ok());
-        }
-        let largest = RetryBudget::builder().capacity(u32::MAX).reserve(u32::MAX).build().unwrap();
-        assert_eq!(largest.tokens(), u32::MAX);
-    }
-
-    #[test]
-    fn threads_lose_and_invent_nothing() {
-        const EACH: u64 = 20_000;
-        let budget = empty().reserve(1_000).share(0.33).build().unwrap();
-        let now = start(&budget);
-        let spent: u64 = thread::scope(|scope| {
-            let workers: Vec<_> = (0..8_u64)
-                .map(|worker| {
-                    let budget = &budget;
-                    scope.spawn(move || {
-                        let mut spent = 0;
-                        for turn in 0..EACH {
-                            budget.deposit();
-                            match budget.reserve(now) {
-                                Some(token) if (turn + worker) % 3 == 0 => {
-                                    token.spend();
-                                    spent += 1;
-                                }
-                                token => drop(token),
-                            }
-                        }
-                        spent
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
-        });
-        assert!(spent > 0);
-        assert_eq!(level(&budget), 1_000 * TOKEN + 8 * EACH * 330_000 - spent * TOKEN);
-    }
-
-    #[test]
-    fn threads_pay_each_period_of_the_trickle_once() {
-        const STEPS: u64 = 20_000;
-        let budget = empty().trickle(Duration::from_nanos(3)).build().unwrap();
-        let now = start(&budget);
-        let spent: u32 = thread::scope(|scope| {
-            let workers: Vec<_> = (0..8)
-                .map(|_| {
-                    let budget = &budget;
-                    scope.spawn(move || {
-                        (0..=STEPS).map(|ns| drain(budget, now + Duration::from_nanos(ns))).sum::<u32>()
-                    })
-                })
-                .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
-        });
-        let rest = drain(&budget, now + Duration::from_nanos(STEPS));
-        assert_eq!(u64::from(spent + rest), STEPS / 3);
-    }
-
-    #[test]
-    fn threads_never_hold_more_than_the_capacity() {
-        let budget = empty().reserve(5).capacity(5).share(2.5).build().unwrap();
-        let now = start(&budget);
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        drop(budget.reserve(now));
-                        budget.deposit();
-                        assert!(level(&budget) <= 5 * TOKEN);
-                    }
-                });
-            }
-        });
-        assert_eq!(level(&budget), 5 * TOKEN);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Deposit,
-        Reserve,
-        Drop,
-        Spend,
-        Wait(u64),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => Just(Step::Deposit),
-            4 => Just(Step::Reserve),
-            1 => Just(Step::Drop),
-            2 => Just(Step::Spend),
-            2 => (0_u64..5_000).prop_map(Step::Wait),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn any_history_matches_a_naive_model(
-            share in 1_u32..3_000_000,
-            reserve in 0_u32..5,
-            room in 1_u32..8,
-            period in 1_u64..4_000,
-            steps in prop::collection::vec(step(), 0..400),
-        ) {
-            let budget = RetryBudget::builder()
-                .share(f64::from(share) / 1e6)
-                .reserve(reserve)
-                .capacity(reserve + room)
-                .trickle(Duration::from_nanos(period))
-                .build()
-                .unwrap();
-            let start = start(&budget);
-            let token = i128::from(TOKEN);
-            let capacity = i128::from(reserve + room) * token;
-            // The model pays its trickle at once, one nanosecond after the other.
-            let (mut level_then, mut ns) = (i128::from(reserve) * token, 0_u64);
-            let mut held = Vec::new();
-            for step in steps {
-                let now = start + Duration::from_nanos(ns);
-                match step {
-                    Step::Deposit => {
-                        budget.deposit();
-                        level_then = capacity.min(level_then + i128::from(share));
-                    }
-                    Step::Reserve => {
-                        let got = budget.reserve(now);
-                        prop_assert_eq!(got.is_some(), level_then >= token);
-                        if let Some(got) = got {
-                            held.push(got);
-                            level_then -= token;
-                        }
-                    }
-                    Step::Drop => if held.pop().is_some() {
-                        level_then = capacity.min(level_then + token);
-                    },
-                    Step::Spend => if let Some(got) = held.pop() {
-                        got.spend();
-                    },
-                    Step::Wait(wait) => for _ in 0..wait {
-                        ns += 1;
-                        if ns % period == 0 {
-                            level_then = capacity.min(level_then + token);
-                        }
-                    },
-                }
-                let now = start + Duration::from_nanos(ns);
-                if let Step::Reserve = step {
-                    let wait = budget.next_token_in(now).unwrap();
-                    let expected = if level_then >= token { 0 } else { period - ns % period };
-                    prop_assert_eq!(wait, Duration::from_nanos(expected));
-                }
-            }
-            let end = start + Duration::from_nanos(ns);
-            prop_assert_eq!(i128::from(budget.tokens_at(end)), level_then / token);
-            prop_assert_eq!(i128::from(level(&budget)), level_then);
-        }
     }
 }

@@ -1,11 +1,15 @@
 //! What a client holds back from a dependency, by what it has seen of it.
 
 mod cell;
+mod cubic;
 mod rules;
 mod snapshot;
+mod sre;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod withheld;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,9 +18,14 @@ use std::time::Duration;
 use thiserror::Error;
 
 use self::cell::Cell;
+use self::cubic::Cubic;
 use self::rules::Rules;
 pub use self::rules::ThrottleBuilder;
 pub use self::snapshot::ThrottleSnapshot;
+use self::sre::Sre;
+pub use self::tally::RetriesSeen;
+use self::tally::Tally;
+pub use self::withheld::Withheld;
 use crate::classification::{Advice, Category, Classification, Health};
 use crate::priority::Priority;
 use crate::time::{self, Instant, Now};
@@ -33,16 +42,21 @@ use crate::time::{self, Instant, Now};
 /// - **Overload counts for more** than a lost packet. A timeout, a refusal (429, 503) and a success that took
 ///   long are marks of it. After one, a retry is made only by a client that has seen enough to know, and that
 ///   calls often enough to notice what its retries do.
+/// - **Where retries have not helped, they are not made.** For each [`Category`] it keeps how many of its
+///   retries succeeded. Once 20 have been seen, and fewer than 5 in 100 helped, only one in twenty is made, to
+///   find out, until one helps.
 /// - **While marks go on, first attempts are cut** by two fifths at a time, and raised again on clean
 ///   successes. Some always go through, to find out.
 ///
 /// What is held back ends in the operation's own error, or for a first attempt in [`Throttled`], which says
-/// when it is worth asking again. A server's own hint beats all of this but the tokens.
+/// when it is worth asking again. A server's own hint beats all of this but the tokens. An open circuit needs
+/// nothing of it: a call that meets one ends at once, or waits until it closes if the policy says so, and
+/// teaches the throttle nothing.
 ///
 /// A handle: clones share what was seen. Keep one for each endpoint or shard: of ten shards of which one is
 /// dead, one throttle for all would hold back from the other nine.
 ///
-/// A cell takes 64 bytes. While all is well a success costs one load, and at most a hundred times a second a
+/// A cell takes 64 bytes, and what became of its retries 192 more once there are any. While all is well a success costs one load, and at most a hundred times a second a
 /// short lock; the clock is read for attempts that had to wait, and for no others.
 ///
 /// ```
@@ -61,6 +75,9 @@ use crate::time::{self, Instant, Now};
 /// # }
 /// ```
 ///
+/// [`sre`](Self::sre) and [`aws_adaptive`](Self::aws_adaptive) are throttles of others, by their own rules; what
+/// became of retries is counted with them, too, and holds nothing back.
+///
 /// # Where it is from
 ///
 /// Tokens that successes earn are those of gRPC's retry throttling (proposal A6) and of the AWS SDKs; that a
@@ -68,8 +85,16 @@ use crate::time::{self, Instant, Now};
 /// clients in faults of all kinds. The lab (feature `lab`) repeats that.
 #[derive(Clone)]
 pub struct Throttle {
-    cell: Arc<Cell>,
-    rules: Arc<Rules>,
+    learned: Learned,
+    tally: Arc<Tally>,
+}
+
+/// What has been seen, and the rules by which it is judged.
+#[derive(Clone)]
+enum Learned {
+    Adaptive(Arc<Cell>, Arc<Rules>),
+    Sre(Arc<Sre>),
+    Cubic(Arc<Cubic>),
 }
 
 impl Throttle {
@@ -93,63 +118,139 @@ impl Throttle {
     }
 
     fn adaptive(rules: Rules) -> Self {
-        Self { cell: Arc::new(Cell::new(&rules)), rules: Arc::new(rules) }
+        Self::new(Learned::Adaptive(Arc::new(Cell::new(&rules)), Arc::new(rules)))
+    }
+
+    fn new(learned: Learned) -> Self {
+        Self { learned, tally: Arc::default() }
     }
 
     /// A throttle with the same settings that has seen nothing yet: for another endpoint, shard or key.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self { cell: Arc::new(Cell::new(&self.rules)), rules: Arc::clone(&self.rules) }
+        let learned = match &self.learned {
+            Learned::Adaptive(_, rules) => Learned::Adaptive(Arc::new(Cell::new(rules)), Arc::clone(rules)),
+            Learned::Sre(sre) => Learned::Sre(Arc::new(sre.fresh())),
+            Learned::Cubic(_) => Learned::Cubic(Arc::new(Cubic::new())),
+        };
+        Self::new(learned)
     }
 
     /// Whether nobody else holds it, and it knows nothing that matters.
     pub(crate) fn equals_a_fresh_one(&self) -> bool {
-        let forgotten = || self.cell.state().is_forgotten(&self.rules, time::now());
-        Arc::strong_count(&self.cell) == 1 && (self.is_calm() || forgotten())
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => {
+                let forgotten = || cell.state().is_forgotten(rules, time::now());
+                Arc::strong_count(cell) == 1 && (cell.is_calm() || forgotten())
+            }
+            Learned::Sre(sre) => Arc::strong_count(sre) == 1 && sre.seen(time::now()).1 <= 0.0,
+            Learned::Cubic(cubic) => Arc::strong_count(cubic) == 1 && !cubic.seen(time::now()).limits,
+        }
     }
 
     /// What it has seen, and what it makes of it.
     #[must_use]
     pub fn snapshot(&self) -> ThrottleSnapshot {
-        ThrottleSnapshot::of(&self.cell.state(), &self.rules)
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => ThrottleSnapshot::of(&cell.state(), rules, &self.tally),
+            Learned::Sre(sre) => ThrottleSnapshot::of_sre(sre, &self.tally, time::now()),
+            Learned::Cubic(cubic) => ThrottleSnapshot::of_cubic(cubic, &self.tally, time::now()),
+        }
     }
 
     /// Whether all is so well that a first attempt is let through, and that a success which never had to wait
     /// teaches nothing.
     #[inline(always)]
     pub(crate) fn is_calm(&self) -> bool {
-        self.cell.is_calm()
+        match &self.learned {
+            Learned::Adaptive(cell, _) => cell.is_calm(),
+            Learned::Sre(_) | Learned::Cubic(_) => false,
+        }
     }
 
     /// Whether a first attempt may be made.
     pub(crate) fn admit(&self, priority: Priority, now: &Now) -> Result<(), Throttled> {
-        self.cell.admit(&self.rules, priority, now).map_err(|until| Throttled { until })
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => cell.admit(rules, priority, now),
+            Learned::Sre(sre) => sre.admit(now.get()),
+            Learned::Cubic(cubic) => cubic.admit(now.get()),
+        }
+        .map_err(|until| Throttled { until })
     }
 
     /// An attempt ended with a value.
     pub(crate) fn succeeded(&self, ended: &Attempted, now: &Now) {
-        self.cell.succeeded(&self.rules, ended, now);
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => cell.succeeded(rules, ended, now),
+            Learned::Sre(sre) => sre.succeeded(now.get()),
+            Learned::Cubic(cubic) => cubic.succeeded(now.get()),
+        }
     }
 
     /// An attempt failed.
     pub(crate) fn failed(&self, ended: &Attempted, now: &Now) {
-        self.cell.failed(&self.rules, ended, now);
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => cell.failed(rules, ended, now),
+            Learned::Sre(sre) => sre.failed(ended, now.get()),
+            Learned::Cubic(cubic) => cubic.failed(ended, now.get()),
+        }
     }
 
-    /// Takes a token for a retry of an attempt that failed, or says why there is none.
-    pub(crate) fn reserve(&self, failed: &Attempted) -> Result<Leave, Withheld> {
-        self.cell.reserve(&self.rules, failed).inspect_err(|why| self.rules.withheld.count(*why))?;
-        Ok(Leave(Some(self.clone())))
+    /// A retry after an error of this category ended, and whether it helped.
+    pub(crate) fn repeated(&self, category: Category, helped: bool) {
+        self.tally.repeated(category, helped);
     }
 
-    /// How long a caller who waits must wait for a retry that nothing but time allows.
+    /// Takes a token for a retry of an attempt that failed, or says why there is none. `error` is the category
+    /// of what it repeats, if that is an error.
+    pub(crate) fn reserve(
+        &self,
+        error: Option<Category>,
+        failed: &Attempted,
+        now: &Now,
+    ) -> Result<Leave, Withheld> {
+        self.take(error, failed, now).inspect_err(|why| self.tally.withheld(*why))
+    }
+
+    fn take(&self, error: Option<Category>, failed: &Attempted, now: &Now) -> Result<Leave, Withheld> {
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => {
+                cell.reserve(rules, failed)?;
+                let leave = Leave(Taken::Token(Arc::clone(cell), Arc::clone(rules)));
+                // Asked last, so that the few that are let through to find out are made.
+                match error.filter(|_| !failed.hinted) {
+                    Some(error) if !self.tally.may_help(error) => Err(Withheld::Hopeless),
+                    _ => Ok(leave),
+                }
+            }
+            Learned::Sre(sre) => {
+                sre.admit(now.get()).map_err(|_| Withheld::Overloaded)?;
+                Ok(Leave(Taken::Nothing))
+            }
+            Learned::Cubic(cubic) => {
+                let cost = cubic.reserve(failed, now.get())?;
+                Ok(Leave(Taken::Cost(Arc::clone(cubic), cost)))
+            }
+        }
+    }
+
+    /// How long a caller who waits must wait for a retry that nothing but time allows. More than nothing,
+    /// where nothing was allowed just now.
     pub(crate) fn next_trickle_in(&self, now: Instant) -> Duration {
-        self.cell.next_trickle_in(&self.rules, now)
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => cell.next_trickle_in(rules, now),
+            Learned::Sre(sre) => sre.next_slice_in(now),
+            Learned::Cubic(cubic) => cubic.next_retry_in(now),
+        }
     }
 
     /// Lets a caller who has waited retry, if nobody was faster.
     pub(crate) fn take_trickle(&self, now: Instant) -> bool {
-        self.cell.take_trickle(&self.rules, now)
+        match &self.learned {
+            Learned::Adaptive(cell, rules) => cell.take_trickle(rules, now),
+            // Asked again, they say by themselves whether the wait was enough.
+            Learned::Sre(_) | Learned::Cubic(_) => false,
+        }
     }
 }
 
@@ -176,6 +277,8 @@ pub(crate) struct Attempted {
     pub(crate) overload: bool,
     /// Whether the server said when to come back.
     pub(crate) hinted: bool,
+    /// What kind of trouble it failed with.
+    pub(crate) category: Option<Category>,
 }
 
 impl Attempted {
@@ -187,7 +290,8 @@ impl Attempted {
         );
         let hinted = matches!(answer.advice(), Advice::RetryAfter(_));
         let says_something = overload || answer.health() == Health::Failure;
-        says_something.then_some(Self { took: None, limit, overload, hinted })
+        let category = Some(answer.category());
+        says_something.then_some(Self { took: None, limit, overload, hinted, category })
     }
 
     /// How much a success looks like overload, from 0.0 to 1.0.
@@ -203,21 +307,36 @@ impl Attempted {
     }
 }
 
-/// Leave for one retry. Dropped, its token goes back.
+/// Leave for one retry. Dropped, what it cost goes back.
 #[must_use = "a leave dropped at once goes back"]
-pub(crate) struct Leave(Option<Throttle>);
+pub(crate) struct Leave(Taken);
+
+enum Taken {
+    Nothing,
+    Token(Arc<Cell>, Arc<Rules>),
+    Cost(Arc<Cubic>, f64),
+}
 
 impl Leave {
+    /// The retry begins. Where the attempt itself is what costs, nothing comes back from now on.
+    pub(crate) fn made(&mut self) {
+        if let Taken::Cost(..) = self.0 {
+            self.0 = Taken::Nothing;
+        }
+    }
+
     /// The retry failed: the token is gone.
     pub(crate) fn spend(mut self) {
-        self.0 = None;
+        self.0 = Taken::Nothing;
     }
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        if let Some(throttle) = &self.0 {
-            throttle.cell.give_back(&throttle.rules);
+        match &self.0 {
+            Taken::Nothing => {}
+            Taken::Token(cell, rules) => cell.give_back(rules),
+            Taken::Cost(cubic, cost) => cubic.give_back(*cost),
         }
     }
 }
@@ -250,55 +369,5 @@ impl Throttled {
     #[must_use]
     pub fn retry_in(&self) -> Duration {
         self.until.saturating_duration_since(time::now())
-    }
-}
-
-/// Why a throttle let a retry not be made.
-///
-/// ```
-/// use recoup::Withheld;
-/// assert_eq!(Withheld::Failing.to_string(), "nothing has succeeded for too long");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Withheld {
-    /// All tokens are spent, and successes have earned no new one.
-    Spent,
-    /// A run of failures has reached the gate: first attempts only, until one succeeds.
-    Failing,
-    /// The dependency is overloaded.
-    Overloaded,
-    /// The attempt ended in what may be overload, and too little has been seen to tell.
-    Unknown,
-    /// The attempt ended in what may be overload, and the client calls too rarely to see what its retries do.
-    Rare,
-}
-
-impl Withheld {
-    /// All of them, in the order in which they are declared.
-    pub const ALL: [Self; 5] = [Self::Spent, Self::Failing, Self::Overloaded, Self::Unknown, Self::Rare];
-
-    /// In one word, for logs and metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spent => "budget",
-            Self::Failing => "failing",
-            Self::Overloaded => "overloaded",
-            Self::Unknown => "unknown",
-            Self::Rare => "rare",
-        }
-    }
-}
-
-impl fmt::Display for Withheld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Spent => "retry tokens are spent",
-            Self::Failing => "nothing has succeeded for too long",
-            Self::Overloaded => "dependency is overloaded",
-            Self::Unknown => "too little is known of the dependency",
-            Self::Rare => "calls are too rare to see what retries do",
-        })
     }
 }

@@ -123,6 +123,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if let Some(limit) = self.policies.concurrency_limit() {
             self.count_in(limit, now)?;
         }
+        if self.attempts > 0 {
+            self.retries();
+        } else if let Some(budget) = self.policies.budget() {
+            self.active = budget.began(now);
+        }
         self.attempts = self.attempts.saturating_add(1);
         if self.watched() {
             self.tell_started(); // before the next line: an observer that panics is no failure of the operation
@@ -140,6 +145,18 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         Ok(())
+    }
+
+    /// What was taken out for a retry is used.
+    #[cold]
+    fn retries(&mut self) {
+        let Some(past) = &mut self.past else { return };
+        if let Some(token) = &mut past.token {
+            token.made();
+        }
+        if let Some(leave) = &mut past.leave {
+            leave.made();
+        }
     }
 
     /// Whether there is time left, and the program still wants it.

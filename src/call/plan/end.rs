@@ -9,6 +9,7 @@ use crate::classification::{Category, Classification};
 use crate::dead_letter::{PushError, Receipt};
 use crate::error::{self, Reason, RecoveryError};
 use crate::event::{DelaySource, Event};
+use crate::retry::Active;
 use crate::time::Now;
 
 impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
@@ -39,7 +40,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     fn error(&mut self, reason: Reason, now: &Now) -> RecoveryError<E> {
         // What is there is taken, and not the box: hooks are still to be told, and a call that was only turned
         // away has none.
-        let past = self.past.as_mut();
+        self.active = Active::default();
+        let past = self.past.as_mut().map(|past| {
+            past.gives_back(); // before a burial, which may take long
+            past
+        });
         let (error, classification, timed_out) =
             past.map(|past| (past.error.take(), past.classification, past.timed_out)).unwrap_or_default();
         let elapsed = self.started.map(|started| now.get().saturating_duration_since(started));

@@ -11,7 +11,7 @@ use crate::classification::{Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
+use crate::retry::{Active, Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -21,7 +21,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     pub(crate) fn succeeded(&mut self, now: &Now) {
         self.pass.succeed(now);
         if let Some(budget) = self.policies.budget() {
-            budget.deposit();
+            budget.deposit(self.attempts > 1);
+            self.active = Active::default();
         }
         let learns = |throttle: &Throttle| self.started.is_some() || !throttle.is_calm();
         if self.policies.throttle().is_some_and(learns) {
@@ -81,7 +82,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         let in_vain = !(matches!(failure, Failure::Value) && answer.health() == Health::Success);
         let limit = self.policies.limits().attempt;
         let seen = Attempted::failed(&answer, limit).filter(|_| in_vain && outcome != Outcome::Abandoned);
+        let repeated = self.past().repeats.take().filter(|_| outcome != Outcome::Abandoned);
         if let Some(throttle) = self.policies.throttle() {
+            if let Some(category) = repeated {
+                throttle.repeated(category, !in_vain);
+            }
             match &seen {
                 Some(seen) => throttle.failed(seen, now),
                 None if !in_vain => throttle.succeeded(&Attempted { limit, ..Attempted::default() }, now),
@@ -103,12 +108,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         so_far.classification = Some(answer);
         so_far.timed_out = matches!(failure, Failure::CutShort);
         so_far.seen = seen;
+        so_far.repeats = in_vain.then_some(answer.category());
         let (token, leave) = (so_far.token.take(), so_far.leave.take());
         match failure {
             Failure::Error(error) => so_far.error = Some(error),
             Failure::CutShort => {}
             Failure::Value => so_far.error = None, // older than this value
         }
+        let of_a_retry = token.is_some();
         match token {
             Some(token) if in_vain => token.spend(),
             unspent => drop(unspent),
@@ -117,8 +124,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             Some(leave) if in_vain => leave.spend(),
             unspent => drop(unspent),
         }
-        if !in_vain && let Some(budget) = self.policies.budget() {
-            budget.deposit();
+        if let Some(budget) = self.policies.budget() {
+            match in_vain {
+                true if outcome != Outcome::Abandoned => budget.failed(&answer),
+                true => {}
+                false => budget.deposit(of_a_retry),
+            }
         }
     }
 
@@ -170,11 +181,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         let Self { policies, past, .. } = self;
         let past = past.get_or_insert_with(Box::default);
         let token = match policies.budget() {
-            Some(budget) => Some(budget.reserve(now.get()).ok_or(Reason::BudgetExhausted)?),
+            Some(budget) => Some(budget.reserve(past.trouble(), now.get()).ok_or(Reason::BudgetExhausted)?),
             None => None,
         };
         if let Some(throttle) = policies.throttle() {
-            match throttle.reserve(&past.seen.unwrap_or_default()) {
+            match throttle.reserve(past.repeats, &past.seen.unwrap_or_default(), now) {
                 Ok(leave) => past.leave = Some(leave),
                 Err(_) if waited && throttle.take_trickle(now.get()) => {}
                 Err(Withheld::Spent) => return Err(Reason::BudgetExhausted),
@@ -188,7 +199,10 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// The wait until a retry may be made though nothing succeeds, if it ends soon enough.
     pub(super) fn wait_for_leave(&self, until: Instant, no_later_than: Instant, now: &Now) -> Option<Wait> {
         let token = match self.policies.budget() {
-            Some(budget) => budget.next_token_in(now.get())?,
+            Some(budget) => {
+                let trouble = self.past.as_ref().map_or(Category::Unknown, |past| past.trouble());
+                budget.next_token_in(trouble, now.get())?
+            }
             None => Duration::ZERO,
         };
         let trickle = self.policies.throttle().map(|throttle| throttle.next_trickle_in(now.get()));
@@ -203,7 +217,11 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     fn teach_success(&mut self, now: &Now) {
         let took = self.pended_since().map(|since| now.get().saturating_duration_since(since));
         let limit = self.policies.limits().attempt;
+        let repeated = self.past.as_mut().and_then(|past| past.repeats.take());
         if let Some(throttle) = self.policies.throttle() {
+            if let Some(category) = repeated {
+                throttle.repeated(category, true);
+            }
             throttle.succeeded(&Attempted { took, limit, ..Attempted::default() }, now);
         }
     }

@@ -7,10 +7,19 @@ mod by_chance;
 
 use std::collections::BTreeSet;
 
+use super::bucket::TOKEN;
 use super::*;
 use crate::sync::model::{outcomes, thread};
 
 const PERIOD: Duration = Duration::from_secs(30);
+
+/// What was repeated makes no difference to this budget.
+const ANY: Category = Category::Network;
+
+fn bucket(budget: &RetryBudget) -> &Bucket {
+    let Kind::Bucket(bucket) = &budget.0 else { panic!("a budget with settings of its own") };
+    bucket
+}
 
 fn budget(reserve: u32, capacity: u32) -> RetryBudgetBuilder {
     RetryBudget::builder().reserve(reserve).capacity(capacity).no_trickle()
@@ -19,17 +28,17 @@ fn budget(reserve: u32, capacity: u32) -> RetryBudgetBuilder {
 /// A budget for a model, and when it began.
 fn open(builder: RetryBudgetBuilder) -> (RetryBudget, Instant) {
     let budget = builder.build().unwrap();
-    let start = budget.0.as_ref().unwrap().start;
+    let start = bucket(&budget).start;
     (budget, start)
 }
 
 /// Takes a token for good. Whether there was one.
 fn spend(budget: &RetryBudget, now: Instant) -> bool {
-    budget.reserve(now).map(Token::spend).is_some()
+    budget.reserve(ANY, now).map(Token::spend).is_some()
 }
 
 fn level(budget: &RetryBudget) -> u64 {
-    budget.0.as_ref().unwrap().level.load(Ordering::Relaxed)
+    bucket(budget).level.units()
 }
 
 #[test]
@@ -53,7 +62,7 @@ fn token_dropped_in_flight_goes_back_whoever_asks_meanwhile() {
     let came = outcomes(|| {
         let (budget, now) = open(budget(1, 1));
         let other = budget.clone();
-        let dropper = thread::spawn(move || other.reserve(now).is_some());
+        let dropper = thread::spawn(move || other.reserve(ANY, now).is_some());
         let spent = spend(&budget, now);
         let had = dropper.join().unwrap();
         assert_eq!(budget.tokens_at(now), u32::from(!spent), "a token is spent or there");
@@ -67,11 +76,11 @@ fn token_dropped_in_flight_goes_back_whoever_asks_meanwhile() {
 fn deposits_that_race_with_a_returning_token_never_exceed_the_capacity() {
     let levels = outcomes(|| {
         let (budget, now) = open(budget(1, 1).share(0.6));
-        let token = budget.reserve(now);
+        let token = budget.reserve(ANY, now);
         let depositor = budget.clone();
         let deposits = thread::spawn(move || {
-            depositor.deposit();
-            depositor.deposit();
+            depositor.deposit(false);
+            depositor.deposit(false);
         });
         let returns = thread::spawn(move || drop(token));
         let other = budget.clone();
@@ -91,7 +100,7 @@ fn no_deposit_is_lost_below_the_capacity() {
         let (budget, now) = open(budget(1, 100).share(0.5));
         let depositors = [0, 1].map(|_| {
             let budget = budget.clone();
-            thread::spawn(move || budget.deposit())
+            thread::spawn(move || budget.deposit(false))
         });
         let taken = [spend(&budget, now), spend(&budget, now)].map(u64::from);
         for depositor in depositors {

@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use super::Throttle;
-use super::snapshot::Counts;
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
 use crate::time::{self, Instant};
 
 const CHECK: Check = Check("throttle");
 
-/// The settings, and what is counted for all cells together.
+/// The settings, as all cells that were made from one read them.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) settings: ThrottleBuilder,
     /// Ticks are counted from here.
     pub(super) origin: Instant,
     pub(super) dice: Dice,
-    pub(super) withheld: Counts,
 }
 
 /// Builds a [`Throttle`] that adapts. Every constant has a default that was chosen by simulating fleets in
@@ -215,7 +213,7 @@ impl ThrottleBuilder {
     /// For settings that are known to work.
     pub(in crate::retry) fn unchecked(self) -> Throttle {
         let dice = self.seed.map_or(Dice::Fresh, Dice::seeded);
-        Throttle::adaptive(Rules { settings: self, origin: time::now(), dice, withheld: Counts::default() })
+        Throttle::adaptive(Rules { settings: self, origin: time::now(), dice })
     }
 }
 

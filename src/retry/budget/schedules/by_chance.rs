@@ -13,9 +13,9 @@ fn whatever_three_threads_do_with_it_the_budget_adds_up() {
                 for step in 0..4 {
                     let now = start + PERIOD * step;
                     if step % nth == 0 {
-                        budget.deposit();
+                        budget.deposit(false);
                     }
-                    match budget.reserve(now) {
+                    match budget.reserve(ANY, now) {
                         Some(token) if step % 2 == 0 => drop(token),
                         Some(token) => {
                             token.spend();

@@ -1,0 +1,128 @@
+//! The throttling of retries that gRPC does for each server.
+
+use std::sync::Arc;
+
+use super::level::Level;
+use super::{Kind, RetryBudget};
+
+/// Everything is counted in thousandths, as there.
+const TOKEN: u64 = 1_000;
+const MAX_TOKENS: u64 = 10 * TOKEN;
+const TOKEN_RATIO: u64 = TOKEN / 10;
+
+pub(super) struct Grpc(Level);
+
+impl RetryBudget {
+    /// The retry throttling of gRPC, with the numbers of its proposal: 10 tokens at first and at most. An
+    /// attempt that fails takes one away, a success adds 0.1, and a retry is made only while more than half of
+    /// them are there. The retry itself costs nothing.
+    ///
+    /// A failure counts if it is worth a retry or the dependency's fault. So a server that asks not to be
+    /// retried ([`Classification::stop`](crate::Classification::stop) of, say,
+    /// [`ServiceUnavailable`](crate::Category::ServiceUnavailable)) counts; a wrong argument does not.
+    ///
+    /// Five failures in a row end all retries, and fifty successes bring back the five. A caller never
+    /// [waits](crate::OnEmptyBudget::Wait) for it. Keep one for each server name.
+    ///
+    /// Source: gRPC proposal A6, "Throttling Retry Attempts and Hedged RPCs"; 10 and 0.1 are its example.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use recoup::{RetryBudget, RetryPolicy, retry};
+    ///
+    /// let budget = RetryBudget::grpc();
+    /// let policy = RetryPolicy::builder().max_attempts(9).budget(budget.clone()).build().unwrap();
+    /// retry(async || Err::<(), _>("reset")).policy(&policy).await.unwrap_err();
+    /// assert_eq!(budget.tokens(), 5, "the fifth failure is not repeated");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn grpc() -> Self {
+        Self(Kind::Grpc(Arc::new(Grpc(Level::new(MAX_TOKENS, MAX_TOKENS)))))
+    }
+}
+
+impl Grpc {
+    pub(super) fn tokens(&self) -> u32 {
+        u32::try_from(self.0.units() / TOKEN).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    pub(super) fn deposit(&self) {
+        self.0.add(TOKEN_RATIO);
+    }
+
+    pub(super) fn failed(&self) {
+        self.0.lower(TOKEN);
+    }
+
+    pub(super) fn allows(&self) -> bool {
+        self.0.units() > self.0.capacity() / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::classification::{Category, Classification};
+    use crate::time;
+
+    fn allows(budget: &RetryBudget) -> bool {
+        budget.reserve(Category::Network, time::now()).is_some()
+    }
+
+    #[test]
+    fn retries_are_made_above_half_of_the_tokens_and_not_at_it() {
+        let budget = RetryBudget::grpc();
+        let reset = Classification::of(Category::Network);
+        for left in [9, 8, 7, 6] {
+            budget.failed(&reset);
+            assert_eq!((budget.tokens(), allows(&budget)), (left, true));
+        }
+        budget.failed(&reset);
+        assert_eq!((budget.tokens(), allows(&budget)), (5, false));
+        assert_eq!(budget.next_token_in(Category::Network, time::now()), None);
+        budget.deposit(false);
+        assert!(allows(&budget), "5.1 is more than half");
+        (0..20).for_each(|_| budget.failed(&reset));
+        (0..50).for_each(|_| budget.deposit(true));
+        assert!(!allows(&budget), "from nothing, fifty successes are half and no more");
+        budget.deposit(false);
+        assert!(allows(&budget));
+    }
+
+    #[test]
+    fn what_counts_is_worth_a_retry_or_the_fault_of_the_dependency() {
+        for (answer, counts) in [
+            (Classification::of(Category::Network), true),
+            (Classification::of(Category::ServiceUnavailable).stop(), true),
+            (Classification::of(Category::RateLimited).retry_after(Duration::MAX), true),
+            (Classification::of(Category::Conflict).retry(), true),
+            (Classification::of(Category::Conflict), false),
+            (Classification::of(Category::Validation), false),
+        ] {
+            let budget = RetryBudget::grpc();
+            budget.failed(&answer);
+            assert_eq!(budget.tokens(), if counts { 9 } else { 10 }, "{answer:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_history_matches_a_naive_model(steps in prop::collection::vec(any::<bool>(), 0..400)) {
+            let (budget, mut tenths) = (RetryBudget::grpc(), 100_i32);
+            for failed in steps {
+                match failed {
+                    true => budget.failed(&Classification::of(Category::Unknown)),
+                    false => budget.deposit(false),
+                }
+                tenths = (tenths + if failed { -10 } else { 1 }).clamp(0, 100);
+                prop_assert_eq!(allows(&budget), tenths > 50);
+            }
+        }
+    }
+}
