@@ -43,7 +43,8 @@ impl Throttle {
     /// Retries are attempts as the first are, and cost nothing else: give the policy a
     /// [budget](crate::RetryBudget) too. Each attempt has a chance of its own, whatever its
     /// [priority](crate::Priority), so [`Throttled::until`](super::Throttled::until) is only when the two
-    /// minutes next move on. Every attempt that ends takes a short lock and reads the clock.
+    /// minutes next move on; what is turned away counts, so who calls rarely and is turned away each time gets
+    /// through late. Every attempt that ends takes a short lock and reads the clock.
     ///
     /// Source: Beyer et al., *Site Reliability Engineering*, chapter 21, "Handling Overload".
     ///
