@@ -206,9 +206,10 @@ impl<E, S, H> Past<E, S, H> {
     }
 
     /// No retry will be made: what was taken out for one goes back.
-    fn gives_back(&mut self) {
+    fn gives_back(&mut self) -> &mut Self {
         self.token = None;
         self.leave = None;
+        self
     }
 }
 

@@ -196,6 +196,15 @@ impl Throttle {
         }
     }
 
+    /// An attempt ended in an error that says nothing of the dependency, but that it answered.
+    pub(crate) fn answered(&self, now: &Now) {
+        match &self.learned {
+            Learned::Adaptive(..) => {}
+            Learned::Sre(sre) => sre.succeeded(now.get()),
+            Learned::Cubic(cubic) => cubic.succeeded(now.get()),
+        }
+    }
+
     /// A retry after an error of this category ended, and whether it helped.
     pub(crate) fn repeated(&self, category: Category, helped: bool) {
         self.tally.repeated(category, helped);

@@ -1,5 +1,6 @@
 //! Budgets that are known from elsewhere, in whole calls; each need by its number.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tests read the paused clock")]
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -101,7 +102,7 @@ async fn g1_aws_success_after_a_retry_gives_back_what_that_retry_cost() {
             let call = retry_with(|attempt| async move {
                 if attempt.number() == succeeds_at { Ok(()) } else { Err("down") }
             });
-            drop(call.policy(&policy).classifier(&classifier).await);
+            let _ended = call.policy(&policy).classifier(&classifier).await;
             budget.tokens()
         };
         assert_eq!(call(9).await, 500 - 2 * cost, "two retries failed");
@@ -167,11 +168,10 @@ async fn g3_clones_share_and_what_is_made_anew_does_not() {
         let clone = mine.clone();
         let call = retry(|| async { Err::<(), _>("down") }).policy(&policy);
         tokio::time::timeout(SECOND, async {
-            let (ended, ()) = tokio::join!(call, async {
+            let (_ended, ()) = tokio::join!(call, async {
                 assert_eq!(clone.tokens(), before - if before == 500 { 14 } else { 1 }, "{clone:?}");
                 assert_eq!(other.tokens(), before);
             });
-            drop(ended);
         })
         .await
         .unwrap_err();

@@ -1,5 +1,7 @@
 //! Throttles that are known from elsewhere, and retries that do not help, in whole calls.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tests read the paused clock")]
+#![expect(clippy::float_cmp, reason = "shares of none and of all, and whole tokens, are exact")]
 
 use std::time::Duration;
 
@@ -186,6 +188,40 @@ async fn sre_call_that_waits_for_a_retry_asks_every_five_seconds_and_ends_in_tim
         }
     }
     assert!(Instant::now() - begun <= 60 * SECOND, "{:?}", Instant::now() - begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sre_and_cubic_take_a_mistake_of_the_caller_for_an_answer() {
+    let wrong = Classification::of(Category::NotFound);
+    let throttle = Throttle::sre(2.0).unwrap();
+    let calls = recovery(exactly(MS, &throttle));
+    for _ in 0..10 {
+        assert_eq!(call(&calls, &[wrong]).await, Err((1, Reason::Permanent)));
+    }
+    let seen = throttle.snapshot();
+    assert_eq!((seen.history, seen.overload, seen.admission), (10, 0.0, 1.0));
+
+    let throttle = Throttle::aws_adaptive();
+    let calls = recovery(exactly(MS, &throttle).max_attempts(1));
+    for _ in 0..100 {
+        assert_eq!(call(&calls, &[wrong]).await, Err((1, Reason::Permanent)));
+        tokio::time::advance(100 * MS).await;
+    }
+    assert_eq!(call(&calls, &[REFUSED]).await.unwrap_err().0, 1);
+    let rate = throttle.snapshot().rate.unwrap();
+    assert!((6.0..8.0).contains(&rate), "0.7 of ten a second: {rate}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_retry_that_finds_another_mistake_neither_helped_nor_did_not() {
+    let throttle = Throttle::fleet();
+    let recovery = recovery(exactly(MS, &throttle));
+    let wrong = Classification::of(Category::Validation);
+    assert_eq!(call(&recovery, &[DATABASE, wrong]).await, Err((2, Reason::Permanent)));
+    assert_eq!(throttle.snapshot().retries_of(Category::Database).count, 0);
+    assert_eq!(call(&recovery, &[DATABASE, DATABASE]).await, Ok(3));
+    let seen = throttle.snapshot().retries_of(Category::Database);
+    assert_eq!((seen.count, seen.helped), (2, 0.5));
 }
 
 #[test]

@@ -38,13 +38,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     fn error(&mut self, reason: Reason, now: &Now) -> RecoveryError<E> {
+        // A retry is not made, and the call is over: what they count for goes back before a burial, which may
+        // take long.
+        self.active = Active::default();
         // What is there is taken, and not the box: hooks are still to be told, and a call that was only turned
         // away has none.
-        self.active = Active::default();
-        let past = self.past.as_mut().map(|past| {
-            past.gives_back(); // before a burial, which may take long
-            past
-        });
+        let past = self.past.as_mut().map(|past| past.gives_back());
         let (error, classification, timed_out) =
             past.map(|past| (past.error.take(), past.classification, past.timed_out)).unwrap_or_default();
         let elapsed = self.started.map(|started| now.get().saturating_duration_since(started));

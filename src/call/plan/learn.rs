@@ -7,7 +7,7 @@ use crate::call::attempt::{Cut, Failure};
 use crate::call::hooks::FailedAttempt;
 use crate::call::pass::Pass;
 use crate::call::policies::Policies;
-use crate::classification::{Category, Classification, Health, Outcome};
+use crate::classification::{Advice, Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
@@ -82,15 +82,15 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         let in_vain = !(matches!(failure, Failure::Value) && answer.health() == Health::Success);
         let limit = self.policies.limits().attempt;
         let seen = Attempted::failed(&answer, limit).filter(|_| in_vain && outcome != Outcome::Abandoned);
-        let repeated = self.past().repeats.take().filter(|_| outcome != Outcome::Abandoned);
-        if let Some(throttle) = self.policies.throttle() {
-            if let Some(category) = repeated {
-                throttle.repeated(category, !in_vain);
+        let repeated = self.past().repeats.take();
+        if let Some(throttle) = self.policies.throttle().filter(|_| outcome != Outcome::Abandoned) {
+            if let (Some(category), Some(helped)) = (repeated, helped(&answer)) {
+                throttle.repeated(category, helped);
             }
             match &seen {
                 Some(seen) => throttle.failed(seen, now),
-                None if !in_vain => throttle.succeeded(&Attempted { limit, ..Attempted::default() }, now),
-                None => {}
+                None if in_vain => throttle.answered(now),
+                None => throttle.succeeded(&Attempted { limit, ..Attempted::default() }, now),
             }
         }
         let overload = seen.is_some_and(|seen| seen.overload);
@@ -224,5 +224,15 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
             throttle.succeeded(&Attempted { took, limit, ..Attempted::default() }, now);
         }
+    }
+}
+
+/// Whether a retry that ended like this has helped. Nobody can say if it found out that the call was wrong in
+/// another way.
+fn helped(answer: &Classification) -> Option<bool> {
+    match (answer.health(), answer.advice()) {
+        (Health::Success, _) => Some(true),
+        (Health::Ignored, Advice::Stop) => None,
+        (Health::Ignored | Health::Failure, _) => Some(false),
     }
 }

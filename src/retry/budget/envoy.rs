@@ -137,7 +137,7 @@ mod tests {
             let mut held: Vec<_> = iter::from_fn(|| take(&budget)).collect();
             assert_eq!((held.len(), budget.tokens()), (retries, 0), "{requests}");
             // Failed, or dropped: it has ended.
-            held.pop().map(Token::spend);
+            held.pop().unwrap().spend();
             drop(held.pop());
             assert_eq!(budget.tokens(), 2);
             active.clear();

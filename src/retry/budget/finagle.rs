@@ -8,9 +8,8 @@ use crate::retry::recent::Recent;
 use crate::sync::Lock;
 use crate::time::{self, Instant};
 
-/// Finagle's window has as many parts.
+/// Finagle's window has as many parts, of a second each.
 const SLICES: usize = 10;
-const SLICE: Duration = Duration::from_secs(1);
 
 /// Counted in requests: 20 % is a retry for five.
 const RETRY: u64 = 5;
@@ -108,7 +107,7 @@ impl Finagle {
             let then = recent.latest().saturating_add(1);
             recent.slide(then);
             if left(&recent) > 0 {
-                return Some(SLICE.saturating_mul(u32::try_from(then).unwrap_or(u32::MAX)) - self.age(now));
+                return Some(Duration::from_secs(then).saturating_sub(self.age(now)));
             }
         }
         None
@@ -133,6 +132,7 @@ mod tests {
     use crate::time::Now;
 
     const ANY: Category = Category::Network;
+    const SLICE: Duration = Duration::from_secs(1);
 
     fn budget() -> (RetryBudget, Instant) {
         let budget = RetryBudget::finagle();

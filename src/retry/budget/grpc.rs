@@ -116,9 +116,10 @@ mod tests {
         fn any_history_matches_a_naive_model(steps in prop::collection::vec(any::<bool>(), 0..400)) {
             let (budget, mut tenths) = (RetryBudget::grpc(), 100_i32);
             for failed in steps {
-                match failed {
-                    true => budget.failed(&Classification::of(Category::Unknown)),
-                    false => budget.deposit(false),
+                if failed {
+                    budget.failed(&Classification::of(Category::Unknown));
+                } else {
+                    budget.deposit(false);
                 }
                 tenths = (tenths + if failed { -10 } else { 1 }).clamp(0, 100);
                 prop_assert_eq!(allows(&budget), tenths > 50);

@@ -36,9 +36,9 @@ impl Throttle {
     /// least 1.0; the book has 2. A smaller one spares the backend more and finds out later that it is well.
     ///
     /// `requests` are attempts that have ended and those that were turned away here. Accepted is all that did
-    /// not end in a refusal (429, 503), a timeout or a connection that failed. What never left for another
-    /// reason (an open circuit, no slot) and what was dropped midway is no request; an error that is the
-    /// caller's own affair says nothing.
+    /// not end in a refusal (429, 503), a timeout or a connection that failed; also an error that is the
+    /// caller's own affair. What never left for another reason (an open circuit, no slot) and what was dropped
+    /// midway is no request.
     ///
     /// Retries are attempts as the first are, and cost nothing else: give the policy a
     /// [budget](crate::RetryBudget) too. Each attempt has a chance of its own, whatever its
@@ -105,7 +105,7 @@ impl Sre {
     pub(super) fn next_slice_in(&self, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.start);
         let into = Duration::new(age.as_secs() % SLICE.as_secs(), age.subsec_nanos());
-        SLICE - into
+        SLICE.saturating_sub(into)
     }
 
     pub(super) fn succeeded(&self, now: Instant) {

@@ -114,10 +114,8 @@ impl Fate {
             let count = (count + 1).min(0xFFFF);
             let weight = count.min(MEMORY);
             // Rounded in favour of retries, both ways: one in twenty is never less than it is.
-            let share = match helped {
-                true => share + (WHOLE - share).div_ceil(weight),
-                false => share - share / weight,
-            };
+            let share =
+                if helped { share + (WHOLE - share).div_ceil(weight) } else { share - share / weight };
             let new = share << 16 | count;
             match self.word.compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -180,7 +178,7 @@ mod tests {
 
     #[test]
     fn first_retry_that_helps_again_brings_all_of_them_back() {
-        let tally = after([false; 10_000]);
+        let tally = after((0..10_000).map(|_| false));
         assert_eq!(made(&tally, 10), 0);
         tally.repeated(ANY, true);
         assert_eq!(made(&tally, 100), 100);
@@ -190,7 +188,7 @@ mod tests {
 
     #[test]
     fn count_stops_at_what_it_can_hold_and_the_share_goes_on() {
-        let tally = after([true; 70_000]);
+        let tally = after((0..70_000).map(|_| true));
         assert_eq!(tally.retries()[ANY as usize], RetriesSeen { count: 65_535, helped: 1.0 });
         (0..1_000).for_each(|_| tally.repeated(ANY, false));
         let seen = tally.retries()[ANY as usize];
