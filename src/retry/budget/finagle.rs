@@ -216,7 +216,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
         fn over_any_history_retries_are_a_fifth_of_the_requests_and_the_reserve(
