@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::hedge::{HedgeBuilder, Spare};
 use crate::classification::Category;
+use crate::hedge::{HedgeBuilder, Spare};
 use crate::retry::{Attempted, Leave, RetryBudget, Throttle, Token};
 use crate::time::{Instant, Now};
 

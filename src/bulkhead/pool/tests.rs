@@ -31,7 +31,7 @@ fn setup() -> impl Strategy<Value = Setup> {
 
 impl Setup {
     fn reserves(&self) -> Reserves {
-        Reserves::none().keep(Priority::High, self.high).keep(Priority::Critical, self.critical)
+        Reserves::NONE.keep(Priority::High, self.high).keep(Priority::Critical, self.critical)
     }
 
     fn pool(&self) -> Pool<u64> {
@@ -298,7 +298,7 @@ fn take_all(pool: &mut Pool<u64>, part: usize, priority: Priority) -> usize {
 #[test]
 fn shares_and_reserves_follow_the_limit() {
     let partitions = [("a".into(), 0.5), ("b".into(), 0.25)];
-    let reserves = Reserves::none().keep(Priority::Critical, 0.25);
+    let reserves = Reserves::NONE.keep(Priority::Critical, 0.25);
     let mut pool = Pool::<u64>::new(8, QueueOrder::Fifo, reserves, &partitions);
     let guaranteed = |pool: &Pool<u64>| pool.parts().iter().map(|part| part.guaranteed).collect::<Vec<_>>();
     assert_eq!(guaranteed(&pool), [2, 4, 2]);
@@ -318,7 +318,7 @@ fn shares_and_reserves_follow_the_limit() {
 fn guarantees_of_shares_that_are_no_exact_numbers_are_whole() {
     let tenths: Vec<_> = (0..10).map(|number| (Arc::from(number.to_string()), 0.1)).collect();
     for slots in [10, 30, 1_000_000_000, u32::MAX] {
-        let pool = Pool::<u64>::new(slots, QueueOrder::Fifo, Reserves::none(), &tenths);
+        let pool = Pool::<u64>::new(slots, QueueOrder::Fifo, Reserves::NONE, &tenths);
         let parts = pool.parts();
         assert!(parts[1..].iter().all(|part| part.guaranteed == slots as usize / 10), "{slots}");
         assert_eq!(parts[0].guaranteed, 0, "{slots}: nothing is left");
@@ -328,7 +328,7 @@ fn guarantees_of_shares_that_are_no_exact_numbers_are_whole() {
 #[test]
 fn lent_slot_goes_to_whose_partition_has_the_least_of_its_share() {
     let partitions = [("a".into(), 0.5), ("b".into(), 0.25)];
-    let mut pool = Pool::new(8, QueueOrder::Fifo, Reserves::none(), &partitions);
+    let mut pool = Pool::new(8, QueueOrder::Fifo, Reserves::NONE, &partitions);
     let now = Now::unread();
     assert_eq!(take_all(&mut pool, 0, Priority::Normal), 8);
     for (part, who) in [(2, 2), (2, 2), (2, 2), (2, 2), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)] {
@@ -349,7 +349,7 @@ fn lent_slot_goes_to_whose_partition_has_the_least_of_its_share() {
 
 #[test]
 fn those_without_a_share_are_served_when_nobody_else_wants() {
-    let mut pool = Pool::new(2, QueueOrder::Fifo, Reserves::none(), &[("a".into(), 1.0)]);
+    let mut pool = Pool::new(2, QueueOrder::Fifo, Reserves::NONE, &[("a".into(), 1.0)]);
     assert_eq!(take_all(&mut pool, 0, Priority::Low), 2);
     let now = Now::unread();
     assert!(pool.enter(0, Priority::Normal, 1, || 0, &now).is_ok());
@@ -362,7 +362,7 @@ fn those_without_a_share_are_served_when_nobody_else_wants() {
 
 #[test]
 fn guarantee_of_one_priority_does_not_reach_into_what_is_kept_for_another() {
-    let reserves = Reserves::none().keep(Priority::High, 0.5);
+    let reserves = Reserves::NONE.keep(Priority::High, 0.5);
     let mut pool = Pool::<u64>::new(2, QueueOrder::Fifo, reserves, &[("a".into(), 1.0)]);
     assert_eq!(take_all(&mut pool, 1, Priority::Normal), 1);
     assert_eq!(take_all(&mut pool, 0, Priority::High), 1);

@@ -1,8 +1,8 @@
 //! What became of retries, by what they repeated.
 
 use super::Withheld;
-use crate::sync::OnceLock;
 use crate::classification::Category;
+use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Before so many retries of a category have been seen, nothing follows from what became of them.
@@ -149,7 +149,7 @@ mod tests {
     const ANY: Category = Category::Database;
 
     fn after(helped: impl IntoIterator<Item = bool>) -> Tally {
-        let tally = Tally::new();
+        let tally = Tally::default();
         helped.into_iter().for_each(|helped| tally.repeated(ANY, helped));
         tally
     }

@@ -16,7 +16,8 @@ struct Client {
 impl Client {
     fn new(builder: ThrottleBuilder) -> Self {
         let throttle = builder.seed(1).build().unwrap();
-        let now = throttle.rules.origin;
+        let Learned::Adaptive(_, rules) = &throttle.learned else { panic!("it adapts") };
+        let now = rules.origin;
         Self { throttle, now }
     }
 
@@ -48,7 +49,7 @@ impl Client {
 
     /// Whether it may retry what ended like this. The token is spent.
     fn retry(&self, failed: &Attempted) -> Result<(), Withheld> {
-        self.throttle.reserve(failed).map(Leave::spend)
+        self.throttle.reserve(None, failed, &self.now.into()).map(Leave::spend)
     }
 
     fn seen(&self) -> ThrottleSnapshot {
@@ -124,7 +125,8 @@ fn nothing_is_paid_in_for_asking_or_by_the_second() {
 #[test]
 fn leave_that_is_dropped_gives_its_token_back() {
     let client = Client::settled();
-    let leaves: Vec<_> = (0..10).map(|_| client.throttle.reserve(&plain()).unwrap()).collect();
+    let leaves: Vec<_> =
+        (0..10).map(|_| client.throttle.reserve(None, &plain(), &client.now.into()).unwrap()).collect();
     assert_eq!(client.retry(&plain()), Err(Withheld::Spent));
     drop(leaves);
     assert_eq!(client.seen().tokens.to_bits(), 10.0_f32.to_bits());
