@@ -117,6 +117,7 @@
 //! | Is there room? | [`Bulkhead`] |
 //! | Is it too often? | [`RateLimiter`] |
 //! | How much does it bear? | [`ConcurrencyLimit`] |
+//! | Can a server answer it in time? | [`LoadShedder`] |
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
 //! | Is it worth asking twice at once? | [`Hedge`] |
@@ -152,6 +153,7 @@ mod event;
 mod fallback;
 mod hedge;
 mod hedging;
+mod load_shedder;
 mod nested;
 mod priority;
 mod random;
@@ -205,6 +207,10 @@ pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
 pub use crate::hedge::{Hedge, HedgeBuilder, HedgeSnapshot, Hedged, Idempotent};
+pub use crate::load_shedder::{
+    Admit, LoadShedder, LoadShedderBuilder, LoadShedderCall, LoadShedderSnapshot, Serving, Shed, ShedReason,
+    Work,
+};
 pub use crate::priority::Priority;
 pub use crate::rate_limit::{
     AcquireRate, Booking, RateLimitReason, RateLimited, RateLimiter, RateLimiterBuilder, RateLimiterCall,

@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("dead_letter", 1),
     ("rate_limit", 1),
     ("hedge", 1),
+    ("load_shedder", 1),
     ("retry", 1),
     ("timeout", 1),
     // Floor 2: the call.

@@ -26,6 +26,7 @@ mod hedging;
 mod letters;
 mod limits_in_recovery;
 mod rate_limiter;
+mod load_shedder;
 mod reconnect;
 mod retry_bugs;
 mod retry_needs;
