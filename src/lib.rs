@@ -118,6 +118,7 @@
 //! | Is it too often? | [`RateLimiter`] |
 //! | How much does it bear? | [`ConcurrencyLimit`] |
 //! | Can a server answer it in time? | [`LoadShedder`] |
+//! | Does somebody else ask for the same thing? | [`Coalesce`] |
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
 //! | Is it worth asking twice at once? | [`Hedge`] |
@@ -146,6 +147,7 @@ mod circuit_breaker;
 mod classification;
 mod classify;
 mod concurrency_limit;
+mod coalesce;
 mod cooldown;
 mod dead_letter;
 mod error;
@@ -196,6 +198,7 @@ pub use crate::concurrency_limit::{
     Aimd, ConcurrencyLimit, ConcurrencyLimitBuilder, ConcurrencyLimitCall, ConcurrencySnapshot, Gradient2,
     InFlight, Saturated, Vegas,
 };
+pub use crate::coalesce::{Coalesce, CoalesceBuilder, CoalesceCall};
 pub use crate::cooldown::{Cooldown, CooldownBuilder, CoolingDown, FirstAttempts};
 pub use crate::dead_letter::{
     AttemptRecord, DeadLetter, DeadLetterQueue, DeadReason, ErrorChain, ErrorFrame, Failed, History,

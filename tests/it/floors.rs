@@ -39,6 +39,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("call", 2),
     ("error", 2),
     // Floor 3: front doors.
+    ("coalesce", 3),
     ("fallback", 3),
     ("hedging", 3),
     ("reconnect", 3),

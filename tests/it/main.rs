@@ -17,6 +17,7 @@ mod bulkhead_model;
 mod bulkhead_orders;
 mod cancellation;
 mod chaos;
+mod coalesce;
 mod composition;
 mod concurrency_limit;
 mod determinism;
