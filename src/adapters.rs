@@ -1,6 +1,8 @@
 //! Where recoup meets other crates. Nothing else names them.
 
 pub mod attribute;
+#[cfg(feature = "moka")]
+mod moka;
 mod traced;
 mod tracing;
 

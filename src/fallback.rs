@@ -1,5 +1,6 @@
 //! What the caller gets instead when a call fails.
 
+mod cache;
 mod last_good;
 mod or_else;
 mod or_else_async;
@@ -8,6 +9,9 @@ mod or_value;
 
 use std::future::Future;
 
+pub use self::cache::{
+    CacheEntry, CacheFallback, CacheFallbackBuilder, CacheFallbackCall, CacheStore, Cached, MemoryCache,
+};
 pub use self::last_good::LastGood;
 pub use self::or_else::OrElse;
 pub use self::or_else_async::OrElseAsync;

@@ -122,6 +122,7 @@
 //! | Did the server ask to be left alone? | [`Cooldown`] |
 //! | Has it taken too long? | [`timeout`] |
 //! | Is it worth asking twice at once? | [`Hedge`] |
+//! | Is there a value that was good before? | [`CacheFallback`], [`LastGood`] |
 //! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
 //!
 //! Every one of them takes a closure and gives a future, so another order than that of `Recovery` is plain
@@ -210,6 +211,10 @@ pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
 pub use crate::hedge::{Hedge, HedgeBuilder, HedgeSnapshot, Hedged, Idempotent};
+pub use crate::fallback::{
+    CacheEntry, CacheFallback, CacheFallbackBuilder, CacheFallbackCall, CacheStore, Cached, Fallback,
+    LastGood, MemoryCache, OrElse, OrElseAsync, OrLastGood, OrValue,
+};
 pub use crate::load_shedder::{
     Admit, LoadShedder, LoadShedderBuilder, LoadShedderCall, LoadShedderSnapshot, Serving, Shed, ShedReason,
     Work,

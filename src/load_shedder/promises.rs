@@ -164,7 +164,9 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..400),
     ) {
         let mut books = Books::new(slots, queue, share);
-        steps.into_iter().for_each(|step| books.play(step));
+        for step in steps {
+            books.play(step);
+        }
         while books.in_service > 0 {
             books.play(Step::Done);
         }

@@ -1,5 +1,4 @@
 //! One call for all who ask for the same thing.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::future::{Future, pending, ready};
 use std::panic::AssertUnwindSafe;
@@ -105,7 +104,9 @@ async fn heir_that_is_gone_or_goes_passes_the_call_on() {
 async fn any_number_of_heirs_that_go_one_after_the_other_lose_nothing() {
     let users = Coalesce::new();
     let mut callers: Vec<_> = (0..1000).map(|_| task::spawn(users.call(7, pending::<u32>))).collect();
-    callers.iter_mut().for_each(|caller| assert_pending!(caller.poll()));
+    for caller in &mut callers {
+        assert_pending!(caller.poll());
+    }
     let mut last = task::spawn(users.call(7, || ready(1)));
     assert_pending!(last.poll());
     callers.into_iter().for_each(drop);
@@ -214,7 +215,9 @@ async fn those_who_miss_the_answer_for_a_clone_that_panics_ask_anew() {
     let mut leader = Box::pin(call());
     assert!(futures_poll(leader.as_mut()).is_none());
     let mut others: Vec<_> = (0..3).map(|_| task::spawn(call())).collect();
-    others.iter_mut().for_each(|other| assert!(other.poll().is_pending()));
+    for other in &mut others {
+        assert!(other.poll().is_pending());
+    }
     assert!(std::panic::catch_unwind(AssertUnwindSafe(|| futures_poll(leader.as_mut()))).is_err());
     assert!(others.iter().all(task::Spawn::is_woken));
     assert!(others[0].poll().is_ready());

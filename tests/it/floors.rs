@@ -177,6 +177,9 @@ fn foreign_crates_are_named_where_they_belong() {
             if ["std::sync::atomic", "loom::", "shuttle::"].iter().any(|word| line.contains(word)) {
                 assert!(source.module == "sync", "{}: {line}", source.path.display());
             }
+            if line.contains("moka::") {
+                assert!(source.module == "adapters", "{}: {line}", source.path.display());
+            }
             if line.contains("tracing::") {
                 let module = &source.module;
                 assert!(module == "adapters" || !line.contains("use tracing"), "{}", source.path.display());

@@ -1,5 +1,7 @@
 //! Whole requests through a load shedder.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(clippy::disallowed_methods, reason = "a test reads the paused clock itself")]
+#![expect(clippy::disallowed_types, reason = "what is seen is collected")]
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,7 +162,9 @@ async fn queue_that_stands_serves_the_newest_and_turns_away_who_waited_too_long(
     let shedder = shedder(|b| b.deadline(1000 * MS).target(10 * MS));
     let serving = shedder.try_admit(Work::new()).unwrap();
     let mut early: Vec<_> = (0..3).map(|_| task::spawn(shedder.admit(Work::new()))).collect();
-    early.iter_mut().for_each(|one| assert_pending!(one.poll()));
+    for one in &mut early {
+        assert_pending!(one.poll());
+    }
     assert_eq!(shedder.snapshot().standing_since, None);
     let start = Instant::now();
     advance(110 * MS).await;
