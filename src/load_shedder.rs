@@ -5,7 +5,7 @@ mod builder;
 mod call;
 mod comeback;
 mod door;
-mod line;
+pub(crate) mod line;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]

@@ -78,8 +78,10 @@ impl Door {
         let (sender, answer) = oneshot::channel();
         let ticket = line.push(sender, work.priority, deadline, now, &mut refused);
         drop(line);
+        // Before anybody is woken: a waker that panics must not leave a place behind that nobody waits at.
+        let place = Place { door: Arc::clone(self), ticket, answer };
         send_away(refused);
-        Ok(Entry::Waits(Place { door: Arc::clone(self), ticket, answer }))
+        Ok(Entry::Waits(place))
     }
 
     /// Turns one away who is not in the line.

@@ -175,9 +175,8 @@ proptest! {
     }
 }
 
-fn line(slots: u64) -> (Line<usize>, Instant) {
-    let rules =
-        Rules { slots, queue: 64, target: 10 * MS, interval: 100 * MS, reserves: Reserves::default() };
+fn line(queue: usize) -> (Line<usize>, Instant) {
+    let rules = Rules { slots: 1, queue, target: 10 * MS, interval: 100 * MS, reserves: Reserves::default() };
     (Line::new(rules, Dice::seeded(1)), time::now())
 }
 
@@ -195,7 +194,7 @@ fn pop(line: &mut Line<usize>, at: Instant) -> (Option<usize>, Vec<usize>) {
 
 #[test]
 fn order_turns_round_when_the_queue_stands_and_back_when_it_is_empty() {
-    let (mut line, t) = line(1);
+    let (mut line, t) = line(64);
     assert!(line.start(Priority::Normal));
     for (n, ms) in [(0, 0), (1, 1), (2, 105), (3, 109)] {
         assert_eq!(push(&mut line, n, t + ms * MS), []);
@@ -215,7 +214,7 @@ fn order_turns_round_when_the_queue_stands_and_back_when_it_is_empty() {
 
 #[test]
 fn slot_is_not_left_without_work_because_all_waited_too_long() {
-    let (mut line, t) = line(1);
+    let (mut line, t) = line(64);
     assert!(line.start(Priority::Normal));
     push(&mut line, 0, t);
     push(&mut line, 1, t);
@@ -226,7 +225,7 @@ fn slot_is_not_left_without_work_because_all_waited_too_long() {
 /// Threads read the clock before they take the lock.
 #[test]
 fn moment_before_the_latest_counts_as_the_latest() {
-    let (mut line, t) = line(1);
+    let (mut line, t) = line(64);
     assert!(line.start(Priority::Normal));
     push(&mut line, 0, t + SECOND);
     push(&mut line, 1, t);
@@ -235,4 +234,35 @@ fn moment_before_the_latest_counts_as_the_latest() {
     assert_eq!(line.standing_since(t + SECOND + 110 * MS), Some(t + SECOND + 110 * MS));
     line.done(t);
     assert_eq!(pop(&mut line, t), (Some(0), vec![]));
+}
+
+#[test]
+fn full_queue_turns_away_who_would_be_served_last() {
+    let (mut line, t) = line(3);
+    assert!(line.start(Priority::Normal));
+    for n in 0..3 {
+        assert_eq!(push(&mut line, n, t), []);
+    }
+    assert_eq!(push(&mut line, 3, t), [(3, ShedReason::QueueFull)], "the newest, in order");
+    let stood = t + 110 * MS;
+    let overdue = [0, 1, 2].map(|n| (n, ShedReason::Overloaded));
+    assert_eq!(push(&mut line, 4, stood), overdue);
+    assert_eq!([push(&mut line, 5, stood), push(&mut line, 6, stood)].concat(), []);
+    assert_eq!(push(&mut line, 7, stood), [(4, ShedReason::QueueFull)], "the oldest, the other way round");
+    assert_eq!(line.shed(ShedReason::QueueFull), 2);
+}
+
+/// As long as somebody of a lower priority is kept, nobody above goes for having waited too long.
+#[test]
+fn lower_priorities_go_before_one_who_waited_too_long() {
+    let (mut line, t) = line(64);
+    assert!(line.start(Priority::Normal));
+    let mut refused = Vec::new();
+    line.push(0, Priority::High, None, t, &mut refused);
+    line.push(1, Priority::Low, None, t + 105 * MS, &mut refused);
+    line.push(2, Priority::High, None, t + 112 * MS, &mut refused);
+    assert!(refused.is_empty(), "the low one is young, so the high one stays: {refused:?}");
+    line.push(3, Priority::High, None, t + 116 * MS, &mut refused);
+    let gone: Vec<usize> = refused.iter().map(|one| one.item).collect();
+    assert_eq!(gone, [1, 0], "both waited too long, the low one first");
 }

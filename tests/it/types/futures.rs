@@ -16,6 +16,14 @@ use recoup::{
     LastGood, LetterFilter, LetterId, MemoryQueue, RateLimiter, Reconnect, Recovery, RetryPolicy, Traced,
     Transient, execute_with_recovery, execute_with_recovery_mut, reconnect, redrive, redrive_one, retry,
     retry_mut, retry_with, timeout,
+    Attempt, Bulkhead, CallContext, CircuitBreaker, DeadLetter, DeadLetterQueue, Fallback, LastGood,
+    LetterFilter, LetterId, MemoryQueue, RateLimiter, Reconnect, Recovery, RetryPolicy, Traced, Transient,
+    execute_with_recovery, execute_with_recovery_mut, reconnect, redrive, redrive_one, retry, retry_mut,
+    retry_with, timeout,
+    Attempt, Bulkhead, CacheFallback, CallContext, CircuitBreaker, Coalesce, DeadLetter, DeadLetterQueue,
+    Fallback, LastGood, LetterFilter, LetterId, LoadShedder, MemoryQueue, Reconnect, Recovery, RetryPolicy,
+    Traced, Transient, Work, execute_with_recovery, execute_with_recovery_mut, reconnect, redrive,
+    redrive_one, retry, retry_mut, retry_with, timeout,
 };
 
 use super::Oops;
@@ -95,6 +103,8 @@ fn alone() -> Answer {
 /// its traits it keeps. `Sync` and `Unpin` are kept where nothing is boxed or waits in place; to be unwind
 /// safe is promised by none, for each of them holds what an observer or a runtime may have left half done.
 const PROMISED: [(&str, usize, &str); 28] = [
+const PROMISED: [(&str, usize, &str); 27] = [
+const PROMISED: [(&str, usize, &str); 29] = [
     ("the operation", 0, "Send Sync Unpin UnwindSafe RefUnwindSafe"),
     ("execute_with_recovery", 288, "Send"),
     ("execute_with_recovery, with a context", 288, "Send"),
@@ -123,6 +133,10 @@ const PROMISED: [(&str, usize, &str); 28] = [
     ("Chaos::call", 160, "Send Sync"),
     ("Script::call", 192, "Send Sync"),
     ("MemoryQueue::push", 16, "Send Unpin"),
+    ("LoadShedder::admit", 240, "Send Sync"),
+    ("LoadShedder::call", 256, "Send Sync"),
+    ("Coalesce::call", 96, "Send Sync Unpin"),
+    ("CacheFallback::call", 96, "Send Sync Unpin"),
 ];
 
 #[test]
@@ -137,6 +151,8 @@ fn t_every_future_goes_where_it_went_and_is_no_larger_than_it_may_be() {
     let (last_good, chaos, queue) = (LastGood::new(), Chaos::new(), MemoryQueue::default());
     let script = Script::<u64, Oops>::new().succeed(1).succeed(1);
     let filter = LetterFilter::new();
+    let (shedder, coalesce) = (LoadShedder::builder(1).build().unwrap(), Coalesce::new());
+    let cache: CacheFallback<u64, u64> = CacheFallback::builder().build().unwrap();
     let (mut waiting, supervised) = (Reconnect::default(), Reconnect::default());
     let (mut lent, mut also_lent) = (0_u64, 0_u64);
     let call = || execute_with_recovery(&recovery, op as fn(_) -> _);
@@ -187,6 +203,10 @@ fn t_every_future_goes_where_it_went_and_is_no_larger_than_it_may_be() {
         seen!("Chaos::call", chaos.call(alone as fn() -> _, || Oops), OP),
         seen!("Script::call", script.call(), 0),
         seen!("MemoryQueue::push", queue.push(DeadLetter::new("op")), 0),
+        seen!("LoadShedder::admit", shedder.admit(Work::new()), 0),
+        seen!("LoadShedder::call", shedder.call(alone as fn() -> _), OP),
+        seen!("Coalesce::call", coalesce.call(1_u64, (|| ready(1)) as fn() -> Ready<u64>), OP),
+        seen!("CacheFallback::call", cache.call(1, alone as fn() -> _), OP),
     ];
     let stays_here = seen!("stays", ready(Rc::new(1)), 0);
     assert_eq!(
