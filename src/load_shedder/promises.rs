@@ -266,3 +266,16 @@ fn lower_priorities_go_before_one_who_waited_too_long() {
     let gone: Vec<usize> = refused.iter().map(|one| one.item).collect();
     assert_eq!(gone, [1, 0], "both waited too long, the low one first");
 }
+
+/// Between the moment at which a slot comes free and the one at which the line is served.
+#[test]
+fn nobody_passes_those_of_their_own_priority_who_wait() {
+    let (mut line, t) = line(64);
+    assert!(line.start(Priority::Normal));
+    push(&mut line, 0, t);
+    line.done(t);
+    assert!(!line.start(Priority::Low) && !line.start(Priority::Normal));
+    assert!(line.start(Priority::High));
+    line.done(t);
+    assert_eq!(pop(&mut line, t), (Some(0), vec![]));
+}
