@@ -147,8 +147,8 @@ mod call;
 mod circuit_breaker;
 mod classification;
 mod classify;
-mod concurrency_limit;
 mod coalesce;
+mod concurrency_limit;
 mod cooldown;
 mod dead_letter;
 mod error;
@@ -195,11 +195,11 @@ pub use crate::classify::{
     AsError, BoxedError, Classified, ClassifiedErrors, Classify, ClassifyError, ErrorClassifier, IoErrors,
     Or, Permanent, PlainError, SourceChain, Transient,
 };
+pub use crate::coalesce::{Coalesce, CoalesceBuilder, CoalesceCall};
 pub use crate::concurrency_limit::{
     Aimd, ConcurrencyLimit, ConcurrencyLimitBuilder, ConcurrencyLimitCall, ConcurrencySnapshot, Gradient2,
     InFlight, Saturated, Vegas,
 };
-pub use crate::coalesce::{Coalesce, CoalesceBuilder, CoalesceCall};
 pub use crate::cooldown::{Cooldown, CooldownBuilder, CoolingDown, FirstAttempts};
 pub use crate::dead_letter::{
     AttemptRecord, DeadLetter, DeadLetterQueue, DeadReason, ErrorChain, ErrorFrame, Failed, History,

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("rate_limit", 1),
     ("hedge", 1),
     ("load_shedder", 1),
+    ("rate_limit", 1),
     ("retry", 1),
     ("timeout", 1),
     // Floor 2: the call.

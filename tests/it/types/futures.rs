@@ -21,9 +21,9 @@ use recoup::{
     execute_with_recovery, execute_with_recovery_mut, reconnect, redrive, redrive_one, retry, retry_mut,
     retry_with, timeout,
     Attempt, Bulkhead, CacheFallback, CallContext, CircuitBreaker, Coalesce, DeadLetter, DeadLetterQueue,
-    Fallback, LastGood, LetterFilter, LetterId, LoadShedder, MemoryQueue, Reconnect, Recovery, RetryPolicy,
-    Traced, Transient, Work, execute_with_recovery, execute_with_recovery_mut, reconnect, redrive,
-    redrive_one, retry, retry_mut, retry_with, timeout,
+    Fallback, LastGood, LetterFilter, LetterId, LoadShedder, MemoryQueue, RateLimiter, Reconnect, Recovery,
+    RetryPolicy, Traced, Transient, Work, execute_with_recovery, execute_with_recovery_mut, reconnect,
+    redrive, redrive_one, retry, retry_mut, retry_with, timeout,
 };
 
 use super::Oops;
@@ -105,6 +105,7 @@ fn alone() -> Answer {
 const PROMISED: [(&str, usize, &str); 28] = [
 const PROMISED: [(&str, usize, &str); 27] = [
 const PROMISED: [(&str, usize, &str); 29] = [
+const PROMISED: [(&str, usize, &str); 31] = [
     ("the operation", 0, "Send Sync Unpin UnwindSafe RefUnwindSafe"),
     ("execute_with_recovery", 288, "Send"),
     ("execute_with_recovery, with a context", 288, "Send"),
