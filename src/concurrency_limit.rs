@@ -119,14 +119,15 @@ impl ConcurrencyLimit {
     }
 
     pub(crate) fn try_enter_at(&self, priority: Priority, now: &Now) -> Result<InFlight<'_>, Saturated> {
-        self.enter(priority, now).map(InFlight::new)
+        let leave = self.enter(priority, now)?;
+        Ok(InFlight::new(leave, now.get()))
     }
 
     /// As [`try_enter`](Self::try_enter), for a call that others decide about as well.
     #[inline]
     pub(crate) fn enter(&self, priority: Priority, now: &Now) -> Result<Leave<'_>, Saturated> {
         self.core.enter(priority, now)?;
-        Ok(Leave::taken(&self.core, now.get()))
+        Ok(Leave::taken(&self.core))
     }
 
     /// Runs `op` if the limit has room for it, and learns from how long it takes.

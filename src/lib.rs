@@ -209,12 +209,11 @@ pub use crate::dead_letter::{
 };
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
-pub use crate::fallback::{Fallback, LastGood, OrElse, OrElseAsync, OrLastGood, OrValue};
-pub use crate::hedge::{Hedge, HedgeBuilder, HedgeSnapshot, Hedged, Idempotent};
 pub use crate::fallback::{
     CacheEntry, CacheFallback, CacheFallbackBuilder, CacheFallbackCall, CacheStore, Cached, Fallback,
     LastGood, MemoryCache, OrElse, OrElseAsync, OrLastGood, OrValue,
 };
+pub use crate::hedge::{Hedge, HedgeBuilder, HedgeSnapshot, Hedged, Idempotent};
 pub use crate::load_shedder::{
     Admit, LoadShedder, LoadShedderBuilder, LoadShedderCall, LoadShedderSnapshot, Serving, Shed, ShedReason,
     Work,

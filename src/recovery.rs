@@ -74,9 +74,8 @@ struct Parts<E> {
     /// The breaker, and the throttle of the retry policy.
     whole: Shard,
     cooldown: Option<Cooldown>,
-    rate_limiter: Option<RateLimiter>,
     bulkhead: Option<Bulkhead>,
-    concurrency_limit: Option<ConcurrencyLimit>,
+    limiting: Option<Box<Limiting>>,
     shutdown: Option<Shutdown>,
     letters: Option<Letters<E>>,
     letter_timeout: Duration,
@@ -84,6 +83,13 @@ struct Parts<E> {
     before_retry: Option<Box<AskBeforeRetry<E>>>,
     on_give_up: Option<Box<TellGiveUp<E>>>,
     shards: Shards,
+}
+
+/// What few recoveries have, behind one question.
+#[derive(Default)]
+struct Limiting {
+    rate_limiter: Option<RateLimiter>,
+    concurrency_limit: Option<ConcurrencyLimit>,
 }
 
 type AskBeforeRetry<E> = dyn Fn(FailedAttempt<'_, E>) -> BoxFuture<'static, ControlFlow<()>> + Send + Sync;
@@ -158,7 +164,7 @@ impl<E> Recovery<E> {
     /// The rate limiter, if there is one.
     #[must_use]
     pub fn rate_limiter(&self) -> Option<&RateLimiter> {
-        self.parts.rate_limiter.as_ref()
+        self.parts.limiting.as_ref()?.rate_limiter.as_ref()
     }
 
     /// The bulkhead, if there is one.
@@ -170,7 +176,7 @@ impl<E> Recovery<E> {
     /// The adaptive concurrency limit, if there is one.
     #[must_use]
     pub fn concurrency_limit(&self) -> Option<&ConcurrencyLimit> {
-        self.parts.concurrency_limit.as_ref()
+        self.parts.limiting.as_ref()?.concurrency_limit.as_ref()
     }
 
     /// The cooldown, if there is one.
@@ -223,13 +229,12 @@ impl<E> fmt::Display for Recovery<E> {
         layers.extend(
             parts.whole.breaker.as_ref().map(|breaker| format!("circuit_breaker {}", breaker.name())),
         );
-        layers.extend(parts.rate_limiter.as_ref().map(|limiter| format!("rate_limit {}", limiter.name())));
+        layers.extend(self.rate_limiter().map(|limiter| format!("rate_limit {}", limiter.name())));
         layers.extend(parts.bulkhead.as_ref().map(|bulkhead| match bulkhead.queue() {
             0 => format!("bulkhead {}", bulkhead.slots()),
             queue => format!("bulkhead {}+{queue}", bulkhead.slots()),
         }));
-        let limit = parts.concurrency_limit.as_ref();
-        layers.extend(limit.map(|limit| format!("concurrency_limit {}", limit.name())));
+        layers.extend(self.concurrency_limit().map(|limit| format!("concurrency_limit {}", limit.name())));
         layers.extend(parts.limits.attempt.map(|limit| format!("attempt_timeout {limit:?}")));
         write!(f, "{}: {}(operation{}", parts.name, layers.join("("), ")".repeat(layers.len()))
     }

@@ -6,7 +6,7 @@ use crate::bulkhead::Hold;
 use crate::circuit_breaker::Permit;
 use crate::classification::Outcome;
 use crate::concurrency_limit::Leave;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 
 /// What an attempt is given while it runs, and gives back. There is one for a call, filled anew for each of
 /// its attempts, and empty in between. Dropped, everything comes back.
@@ -30,8 +30,11 @@ pub(crate) trait Pass<'r> {
     /// The attempt gave a value.
     fn succeed(&mut self, now: &Now);
 
-    /// The attempt ended, however; by overload or not.
-    fn settle(&mut self, outcome: Outcome, overload: bool, hint: Option<Duration>, now: &Now);
+    /// The attempt ended, however.
+    fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now);
+
+    /// The same to the concurrency limit: when the attempt began, and whether it met overload.
+    fn count_out(&mut self, began: Instant, outcome: Outcome, overload: bool, now: &Now);
 }
 
 /// Of a call without circuit breaker and bulkhead.
@@ -51,7 +54,9 @@ impl<'r> Pass<'r> for () {
     #[inline(always)]
     fn succeed(&mut self, _: &Now) {}
     #[inline(always)]
-    fn settle(&mut self, _: Outcome, _: bool, _: Option<Duration>, _: &Now) {}
+    fn settle(&mut self, _: Outcome, _: Option<Duration>, _: &Now) {}
+    #[inline(always)]
+    fn count_out(&mut self, _: Instant, _: Outcome, _: bool, _: &Now) {}
 }
 
 /// Leave of the circuit, a slot, and a place under the concurrency limit. The circuit learns before the slot goes
@@ -99,13 +104,14 @@ impl<'r> Pass<'r> for Held<'r> {
     #[inline(always)]
     fn succeed(&mut self, now: &Now) {
         self.permit.succeed(now);
-        self.leave.settle(Outcome::Success, false, now);
         self.slot.give_back();
     }
 
-    fn settle(&mut self, outcome: Outcome, overload: bool, hint: Option<Duration>, now: &Now) {
+    fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
         self.permit.settle_at(outcome, hint, now);
-        self.leave.settle(outcome, overload, now);
         self.slot.give_back();
+    }
+    fn count_out(&mut self, began: Instant, outcome: Outcome, overload: bool, now: &Now) {
+        self.leave.settle(began, outcome, overload, now);
     }
 }

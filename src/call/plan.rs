@@ -29,8 +29,6 @@ pub(crate) struct Plan<'r, P: Gives, E, S = ()> {
     pub(super) policies: P,
     /// What the attempt under way was given.
     pub(super) pass: P::Pass,
-    /// For a budget that counts calls under way.
-    active: Active,
     /// Attempts begun.
     pub(super) attempts: u32,
     /// When the call first had to wait, or somebody first asked for the time.
@@ -57,6 +55,8 @@ pub(super) struct Past<E, S, H> {
     token: Option<Token>,
     /// The same of the throttle.
     leave: Option<Leave>,
+    /// For a budget that counts calls under way.
+    active: Option<Active>,
     /// How the last attempt failed, as a throttle sees it.
     seen: Option<Attempted>,
     /// The category of the error that the next attempt, or the one under way, repeats. None if the last one
@@ -126,7 +126,6 @@ impl<P: Gives, E, S> Plan<'_, P, E, S> {
         Self {
             policies,
             pass: P::Pass::default(),
-            active: Active::default(),
             attempts: 0,
             started: None,
             past: None,
@@ -205,10 +204,11 @@ impl<E, S, H> Past<E, S, H> {
         self.classification.map_or(Category::Unknown, |answer| answer.category())
     }
 
-    /// No retry will be made: what was taken out for one goes back.
+    /// No retry will be made: what was taken out for one, and for being under way, goes back.
     fn gives_back(&mut self) -> &mut Self {
         self.token = None;
         self.leave = None;
+        self.active = None;
         self
     }
 }
@@ -225,6 +225,7 @@ impl<E, S: Default, H: Default> Default for Past<E, S, H> {
             pending_since: None,
             token: None,
             leave: None,
+            active: None,
             seen: None,
             repeats: None,
             hooks: H::default(),

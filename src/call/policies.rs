@@ -64,6 +64,10 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
         None
     }
+    /// Whether there is a rate limiter or a concurrency limit, which few have.
+    fn is_limited(&self) -> bool {
+        false
+    }
     fn rate_limiter(&self) -> Option<&'r RateLimiter> {
         None
     }

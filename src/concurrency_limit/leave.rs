@@ -8,19 +8,20 @@ use crate::time::{Instant, Now};
 
 /// A place under a limit, or none any more: gives it back when dropped, and tells nothing then.
 #[derive(Default)]
-pub(crate) struct Leave<'l>(Option<(&'l Core, Instant)>);
+pub(crate) struct Leave<'l>(Option<&'l Core>);
 
 impl<'l> Leave<'l> {
     /// For one who has just taken a place.
     #[inline]
-    pub(super) const fn taken(core: &'l Core, entered: Instant) -> Self {
-        Self(Some((core, entered)))
+    pub(super) const fn taken(core: &'l Core) -> Self {
+        Self(Some(core))
     }
 
-    /// Gives the place back and tells how the call ended. A failure that is no `overload` tells nothing.
+    /// Gives the place back and tells how the call ended that was begun at `entered`. A failure that is no
+    /// `overload` tells nothing.
     #[inline]
-    pub(crate) fn settle(&mut self, outcome: Outcome, overload: bool, now: &Now) {
-        if let Some((core, entered)) = self.0.take() {
+    pub(crate) fn settle(&mut self, entered: Instant, outcome: Outcome, overload: bool, now: &Now) {
+        if let Some(core) = self.0.take() {
             core.settle(entered, outcome, overload, now);
         }
     }
@@ -30,7 +31,7 @@ impl<'l> Leave<'l> {
 impl Drop for Leave<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some((core, _)) = self.0 {
+        if let Some(core) = self.0 {
             core.leave();
         }
     }
@@ -38,7 +39,7 @@ impl Drop for Leave<'_> {
 
 impl fmt::Debug for Leave<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Leave").field(&self.0.map(|(core, _)| core.name())).finish()
+        f.debug_tuple("Leave").field(&self.0.map(Core::name)).finish()
     }
 }
 
@@ -57,11 +58,14 @@ impl fmt::Debug for Leave<'_> {
 /// # Ok::<(), recoup::SettingError>(())
 /// ```
 #[must_use = "dropped at once, it limits nothing"]
-pub struct InFlight<'l>(Leave<'l>);
+pub struct InFlight<'l> {
+    leave: Leave<'l>,
+    entered: Instant,
+}
 
 impl<'l> InFlight<'l> {
-    pub(super) const fn new(leave: Leave<'l>) -> Self {
-        Self(leave)
+    pub(super) const fn new(leave: Leave<'l>, entered: Instant) -> Self {
+        Self { leave, entered }
     }
 
     /// Gives the place back and tells how the call ended:
@@ -76,12 +80,12 @@ impl<'l> InFlight<'l> {
 
     #[inline]
     pub(super) fn settle_at(mut self, outcome: Outcome, now: &Now) {
-        self.0.settle(outcome, true, now);
+        self.leave.settle(self.entered, outcome, true, now);
     }
 }
 
 impl fmt::Debug for InFlight<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InFlight").field(&self.0).finish()
+        f.debug_tuple("InFlight").field(&self.leave).finish()
     }
 }

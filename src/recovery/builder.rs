@@ -37,9 +37,8 @@ impl<E> RecoveryBuilder<E> {
             limits: Limits::default(),
             whole: Shard { throttle: None, breaker: None },
             cooldown: None,
-            rate_limiter: None,
             bulkhead: None,
-            concurrency_limit: None,
+            limiting: None,
             shutdown: None,
             letters: None,
             letter_timeout: LETTER_TIMEOUT,
@@ -88,7 +87,8 @@ impl<E> RecoveryBuilder<E> {
         R: TryInto<RateLimiter>,
         SettingError: From<R::Error>,
     {
-        self.parts.rate_limiter = self.built(limiter.try_into());
+        let limiter = self.built(limiter.try_into());
+        self.parts.limiting.get_or_insert_default().rate_limiter = limiter;
         self
     }
 
@@ -111,7 +111,8 @@ impl<E> RecoveryBuilder<E> {
         L: TryInto<ConcurrencyLimit>,
         SettingError: From<L::Error>,
     {
-        self.parts.concurrency_limit = self.built(limit.try_into());
+        let limit = self.built(limit.try_into());
+        self.parts.limiting.get_or_insert_default().concurrency_limit = limit;
         self
     }
 
@@ -246,10 +247,11 @@ impl<E> RecoveryBuilder<E> {
             if let Some(breaker) = &parts.whole.breaker {
                 breaker.observe(Arc::clone(observer));
             }
-            if let Some(limiter) = &parts.rate_limiter {
+            let limiting = parts.limiting.as_deref();
+            if let Some(limiter) = limiting.and_then(|limiting| limiting.rate_limiter.as_ref()) {
                 limiter.observe(Arc::clone(observer));
             }
-            if let Some(limit) = &parts.concurrency_limit {
+            if let Some(limit) = limiting.and_then(|limiting| limiting.concurrency_limit.as_ref()) {
                 limit.observe(Arc::clone(observer));
             }
             if let Some(bulkhead) = &parts.bulkhead {

@@ -119,12 +119,16 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         self.using.shard.breaker.as_ref()
     }
 
+    fn is_limited(&self) -> bool {
+        self.using.parts.limiting.is_some()
+    }
+
     fn rate_limiter(&self) -> Option<&'r RateLimiter> {
-        self.using.parts.rate_limiter.as_ref()
+        self.using.parts.limiting.as_ref()?.rate_limiter.as_ref()
     }
 
     fn concurrency_limit(&self) -> Option<&'r ConcurrencyLimit> {
-        self.using.parts.concurrency_limit.as_ref()
+        self.using.parts.limiting.as_ref()?.concurrency_limit.as_ref()
     }
 
     fn bulkhead(&self) -> Option<&'r Bulkhead> {

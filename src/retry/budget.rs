@@ -101,13 +101,13 @@ impl RetryBudget {
 
     /// The first attempt of a call begins.
     #[inline]
-    pub(crate) fn began(&self, now: &Now) -> Active {
+    pub(crate) fn began(&self, now: &Now) -> Option<Active> {
         match &self.0 {
             Kind::Finagle(finagle) => finagle.deposit(now.get()),
-            Kind::Envoy(envoy) => return Active(Some(Envoy::begin(envoy))),
+            Kind::Envoy(envoy) => return Some(Active(Envoy::begin(envoy))),
             Kind::Unlimited | Kind::Bucket(_) | Kind::Aws(_) | Kind::Grpc(_) => {}
         }
-        Active(None)
+        None
     }
 
     /// Pays in for one success, of a first attempt or of a retry.
@@ -180,10 +180,10 @@ impl fmt::Debug for RetryBudget {
     }
 }
 
-/// A call that counts as under way, until it is dropped. Empty for budgets that do not want to know.
-#[derive(Debug, Default)]
+/// A call that counts as under way, until it is dropped.
+#[derive(Debug)]
 #[must_use = "a call that is dropped at once is not under way"]
-pub(crate) struct Active(#[expect(dead_code, reason = "held to be dropped")] Option<envoy::Request>);
+pub(crate) struct Active(#[expect(dead_code, reason = "held to be dropped")] envoy::Request);
 
 /// What a retry costs, taken out for one that may still not be made. Dropped, it goes back, up to the
 /// capacity.

@@ -7,11 +7,10 @@ use crate::call::policies::Policies;
 use crate::call::queue::Queue;
 use crate::circuit_breaker::{Open, Permit};
 use crate::classification::{Category, Outcome};
-use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Turn;
 use crate::error::Reason;
 use crate::event::DelaySource;
-use crate::rate_limit::{Booking, RateLimiter};
+use crate::rate_limit::Booking;
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now};
 
@@ -46,8 +45,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[inline(always)]
     pub(in crate::call) fn enter(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         self.ask_circuit(now)?;
-        if let Some(limiter) = self.policies.rate_limiter() {
-            self.ask_rate(limiter, now)?;
+        if self.policies.is_limited() {
+            self.ask_rate(now)?;
         }
         self.take_slot(now)
     }
@@ -64,7 +63,9 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// Whoever has to wait gives its permit back meanwhile, and asks the circuit again afterwards.
-    fn ask_rate(&mut self, limiter: &RateLimiter, now: &Now) -> Result<(), Instead<'r>> {
+    #[cold]
+    fn ask_rate(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        let Some(limiter) = self.policies.rate_limiter() else { return Ok(()) };
         let asked = limiter.ask(1, self.policies.priority(), now);
         if !matches!(asked, Ok(None)) {
             drop(self.pass.take_permit());
@@ -120,13 +121,16 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// With all that it needs. The limit on what is under way comes last: what waits for a slot is not.
     #[inline(always)]
     fn go(&mut self, now: &Now) -> Result<(), Instead<'r>> {
-        if let Some(limit) = self.policies.concurrency_limit() {
-            self.count_in(limit, now)?;
+        if self.policies.is_limited() {
+            self.count_in(now)?;
         }
         if self.attempts > 0 {
             self.retries();
         } else if let Some(budget) = self.policies.budget() {
-            self.active = budget.began(now);
+            let active = budget.began(now);
+            if active.is_some() {
+                self.past().active = active;
+            }
         }
         self.attempts = self.attempts.saturating_add(1);
         if self.watched() {
@@ -136,9 +140,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         Ok(())
     }
 
-    fn count_in(&mut self, limit: &'r ConcurrencyLimit, now: &Now) -> Result<(), Instead<'r>> {
+    #[cold]
+    fn count_in(&mut self, now: &Now) -> Result<(), Instead<'r>> {
+        let Some(limit) = self.policies.concurrency_limit() else { return Ok(()) };
         match limit.enter(self.policies.priority(), now) {
-            Ok(leave) => self.pass.count_in(leave),
+            Ok(leave) => {
+                self.pass.count_in(leave);
+                self.pends(now); // its time begins here
+            }
             Err(saturated) => {
                 self.pass = P::Pass::default(); // permit and slot come back
                 return Err(Instead::GiveUp(Reason::Saturated(saturated)));

@@ -9,7 +9,6 @@ use crate::classification::{Category, Classification};
 use crate::dead_letter::{PushError, Receipt};
 use crate::error::{self, Reason, RecoveryError};
 use crate::event::{DelaySource, Event};
-use crate::retry::Active;
 use crate::time::Now;
 
 impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
@@ -40,7 +39,6 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     fn error(&mut self, reason: Reason, now: &Now) -> RecoveryError<E> {
         // A retry is not made, and the call is over: what they count for goes back before a burial, which may
         // take long.
-        self.active = Active::default();
         // What is there is taken, and not the box: hooks are still to be told, and a call that was only turned
         // away has none.
         let past = self.past.as_mut().map(|past| past.gives_back());

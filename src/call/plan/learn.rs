@@ -11,7 +11,7 @@ use crate::classification::{Advice, Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Active, Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
+use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -22,10 +22,9 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         self.pass.succeed(now);
         if let Some(budget) = self.policies.budget() {
             budget.deposit(self.attempts > 1);
-            self.active = Active::default();
         }
         let learns = |throttle: &Throttle| self.started.is_some() || !throttle.is_calm();
-        if self.policies.throttle().is_some_and(learns) {
+        if self.policies.throttle().is_some_and(learns) || self.policies.is_limited() {
             self.teach_success(now);
         }
         if let Some(past) = self.past.take() {
@@ -94,7 +93,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         let overload = seen.is_some_and(|seen| seen.overload);
-        self.pass.settle(outcome, overload, answer.hint(), now);
+        self.pass.count_out(pending_since.unwrap_or_else(|| now.get()), outcome, overload, now);
+        self.pass.settle(outcome, answer.hint(), now);
         if let (Some(cooldown), Some(hint)) = (self.policies.cooldown(), answer.hint()) {
             cooldown.learn(hint, now.get());
         }
@@ -212,10 +212,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         in_time.then_some(Wait { until, then: Then::Reserve { no_later_than } })
     }
 
-    /// Tells the throttle of a success, unless that could teach it nothing.
+    /// Tells the throttle and the concurrency limit of a success.
     #[cold]
     fn teach_success(&mut self, now: &Now) {
-        let took = self.pended_since().map(|since| now.get().saturating_duration_since(since));
+        let since = self.pended_since();
+        if let Some(began) = since {
+            self.pass.count_out(began, Outcome::Success, false, now);
+        }
+        let took = since.map(|since| now.get().saturating_duration_since(since));
         let limit = self.policies.limits().attempt;
         let repeated = self.past.as_mut().and_then(|past| past.repeats.take());
         if let Some(throttle) = self.policies.throttle() {
