@@ -156,6 +156,8 @@ mod event;
 mod fallback;
 mod hedge;
 mod hedging;
+#[cfg(feature = "lab")]
+pub mod lab;
 mod load_shedder;
 mod nested;
 mod priority;

@@ -49,6 +49,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("statistics", 3),
     // Floor 4: leaves.
     ("adapters", 4),
+    ("lab", 4),
     ("testing", 4),
 ];
 

@@ -1,0 +1,87 @@
+//! What came of a scenario.
+
+use super::scenario::Scenario;
+
+/// What came of one scenario under each policy. Its `Display` is a table, a line for each policy.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What was run.
+    pub scenario: Scenario,
+    /// The seed of everything that was left to chance. The same seed gives the same report.
+    pub seed: u64,
+    /// One for each policy, in the order in which they were handed in.
+    pub runs: Vec<Run>,
+}
+
+/// What came of one scenario under one policy.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Run {
+    /// The name of the policy.
+    pub policy: String,
+    /// What is worth comparing.
+    pub figures: Figures,
+    /// How it went over time: one sample for each second from the start of the run, the warm-up included.
+    pub series: Vec<Sample>,
+}
+
+/// What is worth comparing of one run. Nothing of the warm-up is counted. A request belongs to the time at which
+/// it was first made, whenever it ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// The requests that the fleet's users made.
+    pub offered: u64,
+    /// The requests that ended well.
+    pub succeeded: u64,
+    /// The attempts that reached the backend, whatever became of them.
+    pub backend_calls: u64,
+    /// The calls that the backend served for a caller who had gone.
+    pub wasted: u64,
+    /// Attempts that reached the backend during the faults, for each request made then. `None` without faults.
+    pub amplification: Option<f64>,
+    /// The share of all requests that ended well.
+    pub success: f64,
+    /// The share of the requests made during the faults that ended well. `None` without faults.
+    pub goodput_in_fault: Option<f64>,
+    /// The share of the requests made in the 30 s after the last fault that ended well. `None` without faults.
+    pub goodput_after: Option<f64>,
+    /// Whether, and when, the fleet was as well served as before.
+    pub recovery: Recovered,
+    /// The median time of a request that ended well, with all attempts and waits, in seconds; 0.0 if none did.
+    pub latency_p50: f64,
+    /// The time that one in a hundred of them exceeded, in seconds; 0.0 if none did.
+    pub latency_p99: f64,
+}
+
+/// When goodput was back, after the last fault: at 99 % of what it was before the first one, and stayed there
+/// for 5 s.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Recovered {
+    /// So many seconds after its end, in steps of a tenth.
+    After(f64),
+    /// Not while the run lasted: the fleet is stuck.
+    Never,
+    /// There was no fault to recover from.
+    NoFault,
+}
+
+/// One second of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// When it began, in seconds from the start of the run.
+    pub at: f64,
+    /// Requests that were made in it.
+    pub offered: u32,
+    /// Attempts that reached the backend in it.
+    pub load: u32,
+    /// Of the requests made in it, those that ended well, whenever that was.
+    pub goodput: u32,
+    /// The median time of those, in seconds; `None` if there were none.
+    pub latency_p50: Option<f64>,
+    /// The time that one in a hundred of those exceeded, in seconds; `None` if there were none.
+    pub latency_p99: Option<f64>,
+}
