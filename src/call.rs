@@ -1,7 +1,7 @@
 //! One call: the only place that knows every policy.
 
 mod aside;
-mod attempt;
+pub(crate) mod attempt;
 mod bury;
 mod context;
 mod drive;
@@ -9,7 +9,7 @@ mod drive_mut;
 mod hooks;
 mod judge;
 mod pass;
-mod plan;
+pub(crate) mod plan;
 mod policies;
 mod queue;
 

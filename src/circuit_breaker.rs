@@ -157,8 +157,8 @@ impl CircuitBreaker {
         rules: Arc<Rules>,
         group: Option<BreakerGroup>,
         restored: Option<&CircuitSnapshot>,
+        origin: Instant,
     ) -> Self {
-        let origin = time::now();
         let calls = rules.last_calls().map(CountWindow::new);
         let word = AtomicU64::new(way::word(0, way::closed(&rules)));
         let (runs, seldom) = (Runs::default(), OnceLock::new());

@@ -7,12 +7,22 @@
 //! A [`Scenario`] says who calls, who answers and what goes wrong; a [`Report`] says what came of it under each
 //! policy, side by side.
 
+mod arrivals;
+mod backend;
 mod check;
+mod clients;
+mod contender;
+mod engine;
 mod ready;
 mod report;
+mod run;
 mod scenario;
+mod tally;
+mod weather;
 
+pub use self::contender::Contender;
 pub use self::report::{Figures, Recovered, Report, Run, Sample};
+pub use self::run::run;
 pub use self::scenario::{
     Arrivals, Backend, Discipline, Fault, FaultKind, Fleet, QueueBound, Scenario, Spread,
 };

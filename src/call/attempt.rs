@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::policies::Policies;
 use crate::classification::Outcome;
 use crate::nested;
-use crate::time::{Now, earlier, later};
+use crate::time::Now;
 use crate::timer::Timer;
 
 /// Which limit cut an attempt short.
@@ -72,13 +72,9 @@ where
     S: Default,
 {
     let now = Now::unread();
-    let since = plan.pends(&now);
-    let own = plan.limits().attempt.and_then(|limit| later(since, limit));
-    let Some(until) = earlier(own, plan.deadline()) else { return Poll::Pending };
+    let Some((until, cut)) = plan.pends_until(&now) else { return Poll::Pending };
     ready!(limit.poll_at(&now, until, cx));
-    // At one and the same moment it is the attempt's own: it was given all that it may take.
-    let by_deadline = own.is_none_or(|own| own > until);
-    Poll::Ready(if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout })
+    Poll::Ready(cut)
 }
 
 /// Ready once the call must have ended. For what has no limit of its own: a place in the queue, a hook.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::attempt::Cut;
 use super::policies::{Gives, Limits, Policies};
 use super::queue::Queue;
 use crate::attempt::Attempt;
@@ -160,12 +161,22 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// The attempt has to wait. When it first had to.
-    pub(crate) fn pends(&mut self, now: &Now) -> Instant {
+    fn pends(&mut self, now: &Now) -> Instant {
         let started = *self.started.get_or_insert_with(|| now.get());
         match &mut self.past {
             Some(past) => *past.pending_since.get_or_insert_with(|| now.get()),
             None => started, // the first time that the call has to wait, and nothing else
         }
+    }
+
+    /// The attempt has to wait. When it will be cut short if it goes on, and by which limit.
+    pub(crate) fn pends_until(&mut self, now: &Now) -> Option<(Instant, Cut)> {
+        let since = self.pends(now);
+        let own = self.limits().attempt.and_then(|limit| later(since, limit));
+        let until = earlier(own, self.deadline())?;
+        // At one and the same moment it is the attempt's own: it was given all that it may take.
+        let by_deadline = own.is_none_or(|own| own > until);
+        Some((until, if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout }))
     }
 
     /// When the attempt that has just ended first had to wait, if it had to.

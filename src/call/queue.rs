@@ -14,7 +14,7 @@ use crate::timer::Timer;
 
 /// A place in the line for a slot, and what ends the wait without one. The permit has no attempt to report
 /// yet, so a drop says nothing.
-pub(super) struct Queue<'r> {
+pub(crate) struct Queue<'r> {
     pub(super) permit: Permit<'r>,
     pub(super) slot: Pin<Box<Acquire<'r>>>,
     pub(super) deadline: Option<Instant>,

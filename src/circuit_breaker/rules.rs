@@ -11,7 +11,7 @@ use crate::backoff::{Backoff, Jitter};
 use crate::event::Observer;
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
-use crate::time::Instant;
+use crate::time::{self, Instant};
 use crate::window::Window;
 
 pub(super) const CHECK: Check = Check("circuit breaker");
@@ -311,14 +311,20 @@ impl CircuitBreakerBuilder {
 
     /// For settings that are known to work.
     pub(super) fn unchecked(self) -> CircuitBreaker {
-        let breaker = CircuitBreaker::from_parts(self.name, self.rules, self.group, self.restored.as_ref());
+        self.unchecked_at(time::now())
+    }
+
+    /// For settings that are known to work, in a time that starts at `origin`.
+    pub(crate) fn unchecked_at(self, origin: Instant) -> CircuitBreaker {
+        let restored = self.restored.as_ref();
+        let breaker = CircuitBreaker::from_parts(self.name, self.rules, self.group, restored, origin);
         for observer in self.observers {
             breaker.observe(observer);
         }
         breaker
     }
 
-    pub(super) fn check(&self) -> Result<(), SettingError> {
+    pub(crate) fn check(&self) -> Result<(), SettingError> {
         let rules = &self.rules;
         rules.window.check(CHECK)?;
         if let Some(share) = rules.failure_rate {

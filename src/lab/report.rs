@@ -37,6 +37,8 @@ pub struct Figures {
     pub succeeded: u64,
     /// The attempts that reached the backend, whatever became of them.
     pub backend_calls: u64,
+    /// The requests that were turned away by the client's own policies before they reached the backend.
+    pub held_back: u64,
     /// The calls that the backend served for a caller who had gone.
     pub wasted: u64,
     /// Attempts that reached the backend during the faults, for each request made then. `None` without faults.

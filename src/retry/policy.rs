@@ -360,7 +360,7 @@ impl<L> RetryPolicyBuilder<L> {
         RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 
-    fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
+    pub(crate) fn with_limits<M>(self) -> RetryPolicyBuilder<M> {
         let Self { rules, overrides, own, problem, limits: _ } = self;
         RetryPolicyBuilder { rules, overrides, own, problem, limits: PhantomData }
     }

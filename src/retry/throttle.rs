@@ -1,5 +1,7 @@
 //! What a client holds back from a dependency, by what it has seen of it.
 
+#[cfg(feature = "lab")]
+mod anew;
 mod cell;
 mod cubic;
 mod rules;
