@@ -1,8 +1,24 @@
 //! What came of a scenario.
 
+use std::fmt;
+
 use super::scenario::Scenario;
 
 /// What came of one scenario under each policy. Its `Display` is a table, a line for each policy.
+///
+/// ```
+/// use recoup::RetryPolicy;
+/// use recoup::lab::{Contender, Fleet, Scenario, run};
+///
+/// let never = Contender::new("no retry", RetryPolicy::builder().max_attempts(1).no_budget());
+/// let report = run(&Scenario::outage(Fleet::new(10, 1.0)), &[never], 7)?;
+/// let table = report.to_string();
+/// let [title, head, line] = table.lines().collect::<Vec<_>>()[..] else { panic!("{table}") };
+/// assert_eq!(title, "outage: 10 clients x 1/s, seed 7");
+/// assert!(head.starts_with("policy    calls/request  goodput in fault"));
+/// assert!(line.starts_with("no retry           1.00             0.0 %"), "{line}");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
@@ -86,4 +102,60 @@ pub struct Sample {
     pub latency_p50: Option<f64>,
     /// The time that one in a hundred of those exceeded, in seconds; `None` if there were none.
     pub latency_p99: Option<f64>,
+}
+
+impl Recovered {
+    /// The seconds that it took; `None` if the fleet is stuck, or if there was no fault.
+    #[must_use]
+    pub const fn seconds(self) -> Option<f64> {
+        match self {
+            Self::After(seconds) => Some(seconds),
+            Self::Never | Self::NoFault => None,
+        }
+    }
+
+    /// Whether the fleet had not recovered when the run ended.
+    #[must_use]
+    pub const fn is_stuck(self) -> bool {
+        matches!(self, Self::Never)
+    }
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(seconds) => f.pad(&format!("{seconds:.1} s")),
+            Self::Never => f.pad("never"),
+            Self::NoFault => f.pad("-"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scenario, fleet) = (&self.scenario, &self.scenario.fleet);
+        let (clients, rate) = (fleet.clients, fleet.rate_per_client);
+        writeln!(f, "{}: {clients} clients x {rate}/s, seed {}", scenario.name, self.seed)?;
+        let wide = self.runs.iter().map(|run| run.policy.chars().count()).max().unwrap_or(0).max(6);
+        write!(f, "{:wide$}  {:>13}  {:>16}", "policy", "calls/request", "goodput in fault")?;
+        write!(f, "  {:>10}  {:>8}  {:>9}", "next 30 s", "recovery", "success")?;
+        write!(f, "  {:>8}  {:>8}", "p50", "p99")?;
+        for run in &self.runs {
+            let figures = &run.figures;
+            write!(f, "\n{:wide$}", run.policy)?;
+            write!(
+                f,
+                "  {:>13}",
+                figures.amplification.map_or("-".to_owned(), |calls| format!("{calls:.2}"))
+            )?;
+            write!(f, "  {:>16}  {:>10}", percent(figures.goodput_in_fault), percent(figures.goodput_after))?;
+            write!(f, "  {:>8}  {:>7.2} %", figures.recovery, figures.success * 100.0)?;
+            write!(f, "  {:>6.3} s  {:>6.3} s", figures.latency_p50, figures.latency_p99)?;
+        }
+        Ok(())
+    }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
