@@ -19,6 +19,7 @@ mod run;
 mod scenario;
 mod tally;
 mod weather;
+mod writers;
 
 pub use self::contender::Contender;
 pub use self::report::{Figures, Recovered, Report, Run, Sample};
@@ -26,3 +27,4 @@ pub use self::run::run;
 pub use self::scenario::{
     Arrivals, Backend, Discipline, Fault, FaultKind, Fleet, QueueBound, Scenario, Spread,
 };
+pub use self::writers::{Contention, contend};
