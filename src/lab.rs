@@ -18,6 +18,8 @@ mod report;
 mod run;
 mod scenario;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod weather;
 mod writers;
 

@@ -37,7 +37,7 @@ impl Source {
     pub(super) fn take(&mut self, now: u64) -> (u32, u32) {
         let client = match self.fleet.arrivals {
             Arrivals::Poisson => pick(&self.dice, self.fleet.clients),
-            Arrivals::Even => {
+            Arrivals::Even | Arrivals::Regular => {
                 let client = self.next_client;
                 self.next_client = (client + 1) % self.fleet.clients;
                 client
@@ -49,22 +49,39 @@ impl Source {
     }
 
     fn advance(&mut self, mut now: u64) {
+        // How many requests' worth of time it is to the next one.
+        let mut gap = match self.fleet.arrivals {
+            Arrivals::Poisson => exponential(&self.dice),
+            Arrivals::Even => 0.5 + self.dice.draw(),
+            Arrivals::Regular => 1.0,
+        };
         loop {
-            let offered = self.forecast.at(now).offered.unwrap_or_else(|| self.fleet.offered());
-            let gap = match self.fleet.arrivals {
-                Arrivals::Poisson => exponential(&self.dice),
-                Arrivals::Even => 0.5 + self.dice.draw(),
-            };
+            let (offered, until) = self.offered(now);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
             let next = now.saturating_add((gap / offered * 1e9) as u64);
-            let edge = self.forecast.lasts_until(now);
-            if next < edge || edge == u64::MAX {
+            if next < until || until == u64::MAX {
                 self.next_at = next;
                 return;
             }
-            now = edge; // from there on the fleet may offer more, or less
+            gap -= span(until - now) * offered; // and the rest of it at another pace
+            now = until;
         }
     }
+
+    /// What the fleet offers in a second, and until when.
+    fn offered(&mut self, now: u64) -> (f64, u64) {
+        let offered = self.forecast.at(now).offered;
+        let mut until = self.forecast.lasts_until(now);
+        while until != u64::MAX && self.forecast.at(until).offered == offered {
+            until = self.forecast.lasts_until(until);
+        }
+        (offered.unwrap_or_else(|| self.fleet.offered()), until)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a run is far shorter than 2^53 nanoseconds")]
+fn span(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }
 
 fn pick(dice: &Dice, count: u32) -> u32 {

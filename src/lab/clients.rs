@@ -10,7 +10,7 @@ use crate::call::{FailedAttempt, Gives, Held, Limits, Policies};
 use crate::circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder};
 use crate::classification::{Category, Classification};
 use crate::error::RecoveryError;
-use crate::event::CallInfo;
+use crate::event::{CallInfo, Observers};
 use crate::retry::{RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryRules, Throttle, Timed};
 use crate::setting::SettingError;
 use crate::time::Instant;
@@ -44,6 +44,7 @@ pub(super) struct Fleet {
     limits: Limits,
     /// How many of the cells belong to each client.
     shards: u32,
+    observers: Observers,
     cells: Vec<Cell>,
 }
 
@@ -63,31 +64,32 @@ pub(super) struct Kit {
     pub(super) breaker: Option<CircuitBreakerBuilder>,
     /// How long a client waits for an answer.
     pub(super) timeout: Duration,
+    pub(super) observers: Observers,
     pub(super) seed: u64,
 }
 
 impl Fleet {
     /// Deals the policies out to so many clients, for so many shards each. Their time starts at `start`.
     pub(super) fn equip(kit: Kit, clients: u32, shards: u32, start: Instant) -> Result<Self, SettingError> {
-        let Kit { name, policy, budget, breaker, timeout, seed } = kit;
+        let Kit { name, policy, budget, breaker, timeout, observers, seed } = kit;
         if let Some(budget) = budget {
             budget.check()?;
         }
         if let Some(breaker) = &breaker {
             breaker.check()?;
         }
-        let breaker = breaker.map(|breaker| breaker.seed(seed));
         let throttle = policy.throttle().map(|throttle| throttle.anew(start, seed));
-        let cell = || Cell {
+        let cell = |nth: u64| Cell {
             throttle: throttle.as_ref().map(Throttle::fresh),
             budget: budget.map(|budget| budget.open_at(start)),
-            breaker: breaker.clone().map(|breaker| breaker.unchecked_at(start)),
+            // Circuits of one seed would draw the same and come back together.
+            breaker: breaker.clone().map(|breaker| breaker.seed(seed.wrapping_add(nth)).unchecked_at(start)),
         };
-        let cells = std::iter::repeat_with(cell).take(clients as usize * shards as usize).collect();
+        let cells = (0..u64::from(clients) * u64::from(shards)).map(cell).collect();
         let rules = policy.rules().limits();
         let attempt = rules.attempt.map_or(timeout, |limit| limit.min(timeout));
         let limits = Limits { attempt: Some(attempt), call: rules.call, until: None };
-        Ok(Self { name, policy, limits, shards, cells })
+        Ok(Self { name, policy, limits, shards, observers, cells })
     }
 
     /// What this client asks about a call that belongs to this shard.
@@ -140,6 +142,10 @@ impl<'r> Policies<'r, Trouble> for Client<'r> {
 
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
         self.cell.breaker.as_ref()
+    }
+
+    fn observers(&self) -> Option<&Observers> {
+        Some(&self.fleet.observers)
     }
 
     fn before_retry(

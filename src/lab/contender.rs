@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::clients::{Fleet, Kit};
 use super::scenario::Scenario;
 use crate::circuit_breaker::CircuitBreakerBuilder;
+use crate::event::{Observer, Observers};
 use crate::retry::{RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder, Timed};
 use crate::setting::SettingError;
 use crate::time::Instant;
@@ -33,6 +34,7 @@ pub struct Contender {
     budget: Option<RetryBudgetBuilder>,
     breaker: Option<CircuitBreakerBuilder>,
     per_shard: bool,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Contender {
@@ -40,7 +42,14 @@ impl Contender {
     /// handed to the builder is not shared by the fleet, but replaced by a budget with the default settings.
     pub fn new<L>(name: impl Into<Arc<str>>, policy: RetryPolicyBuilder<L>) -> Self {
         let policy = policy.with_limits();
-        Self { name: name.into(), policy, budget: None, breaker: None, per_shard: false }
+        Self {
+            name: name.into(),
+            policy,
+            budget: None,
+            breaker: None,
+            per_shard: false,
+            observers: Vec::new(),
+        }
     }
 
     /// Every client has a retry budget with these settings. Default: what the policy says.
@@ -61,6 +70,12 @@ impl Contender {
         self
     }
 
+    /// Somebody who watches the calls of all clients. May be called more than once. Slows the run.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// What it is called in reports.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -75,12 +90,15 @@ impl Contender {
         start: Instant,
     ) -> Result<Fleet, SettingError> {
         let policy = RetryPolicy::<Timed>::try_from(self.policy.clone().seed(seed))?;
+        let observers = Observers::default();
+        self.observers.iter().for_each(|observer| observers.add(Arc::clone(observer)));
         let kit = Kit {
             name: Arc::clone(&self.name),
             budget: self.budget.or_else(|| policy.budget().map(|_| RetryBudget::builder())),
             policy,
             breaker: self.breaker.clone(),
             timeout: scenario.timeout,
+            observers,
             seed,
         };
         let shards = if self.per_shard { scenario.backend.shards } else { 1 };

@@ -172,8 +172,15 @@ impl<'r> Engine<'r> {
                 }
                 self.plan(at, What::Waited, ticket);
             }
+            Err(Instead::GiveUp(reason)) => {
+                let now = self.clock();
+                if let Some(call) = &mut self.places[place as usize].call {
+                    drop(call.plan.give_up(reason, &now)); // whoever watches is told, and no letter is kept
+                }
+                self.leaves(place, false);
+            }
             // Nobody in the lab has a bulkhead to queue for.
-            Err(Instead::GiveUp(_) | Instead::Queue(_)) => self.leaves(place, false),
+            Err(Instead::Queue(_)) => self.leaves(place, false),
         }
     }
 

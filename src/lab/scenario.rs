@@ -67,6 +67,8 @@ pub enum Arrivals {
     Poisson,
     /// In turn and evenly, each gap between half and one and a half of the mean.
     Even,
+    /// In turn and to the moment, as by a metronome.
+    Regular,
 }
 
 /// Who answers: servers that share a bounded queue.
