@@ -143,7 +143,7 @@ impl CircuitBreaker {
 
     /// A breaker with the same settings and observers, closed, that has seen nothing yet.
     pub(crate) fn fresh(&self, name: Arc<str>) -> Self {
-        let fresh = Self::from_parts(name, Arc::clone(&self.core.rules), None, None);
+        let fresh = Self::from_parts(name, Arc::clone(&self.core.rules), None, None, time::now());
         if let Some(seldom) = self.core.seldom.get() {
             for observer in seldom.observers.all().iter() {
                 fresh.observe(Arc::clone(observer));

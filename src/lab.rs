@@ -11,9 +11,12 @@ mod arrivals;
 mod backend;
 mod check;
 mod clients;
+mod compare;
 mod contender;
+mod draw;
 mod engine;
 mod ready;
+mod reference;
 mod report;
 mod run;
 mod scenario;
@@ -23,7 +26,9 @@ mod tests;
 mod weather;
 mod writers;
 
+pub use self::compare::{Comparison, Standing, compare};
 pub use self::contender::Contender;
+pub use self::draw::draw;
 pub use self::report::{Figures, Recovered, Report, Run, Sample};
 pub use self::run::run;
 pub use self::scenario::{

@@ -1,0 +1,151 @@
+//! Policies side by side, over many faults by chance.
+
+use std::fmt;
+use std::thread;
+
+use super::contender::Contender;
+use super::draw::draw;
+use super::run::run;
+use crate::setting::{Check, SettingError};
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+const CHECK: Check = Check("lab");
+
+/// How policies stand to each other over many faults. Its `Display` is a table, the least regret first.
+///
+/// **Regret** is what choosing a policy for this fault has cost: the requests that were lost more than under the
+/// best of the policies that were compared, in the very same fault, as a share of those offered.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The seed that the faults were drawn from.
+    pub seed: u64,
+    /// One for each policy, in the order in which they were handed in.
+    pub standings: Vec<Standing>,
+}
+
+/// How one policy stood over all the faults.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Standing {
+    /// The name of the policy.
+    pub policy: String,
+    /// Its regret in each fault, in the order in which they were drawn, from 0.0 to 1.0.
+    pub regrets: Vec<f64>,
+    /// The numbers of the faults after which the fleet had not recovered when the run ended.
+    pub stuck: Vec<u32>,
+}
+
+impl Standing {
+    /// The mean of the regrets.
+    #[must_use]
+    pub fn mean_regret(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
+        let draws = self.regrets.len().max(1) as f64;
+        self.regrets.iter().sum::<f64>() / draws
+    }
+
+    /// The largest of them, and in which fault.
+    #[must_use]
+    pub fn worst(&self) -> Option<(u32, f64)> {
+        (0_u32..).zip(self.regrets.iter().copied()).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+/// What became of one policy in one fault.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    lost: f64,
+    stuck: bool,
+}
+
+/// Runs every policy through the same `draws` faults, drawn by chance from the seed as [`draw`] says, on as many
+/// threads as the machine has cores. How many there are changes nothing in the result.
+///
+/// ```
+/// use recoup::lab::{Contender, compare};
+///
+/// let contenders = [Contender::no_retry(), Contender::adaptive()];
+/// # let draws = 0;
+/// # #[cfg(not(debug_assertions))]
+/// let draws = 20;
+/// let comparison = compare(&contenders, draws, 1)?;
+/// # if draws > 0 {
+/// let [none, adaptive] = [0, 1].map(|nth| comparison.standings[nth].mean_regret());
+/// assert!(adaptive < none);
+/// # }
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`SettingError`], if a policy does not build.
+pub fn compare(contenders: &[Contender], draws: u32, seed: u64) -> Result<Comparison, SettingError> {
+    let mut outcomes = vec![Vec::new(); draws as usize];
+    let next = AtomicU32::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= draws {
+                return Ok(done);
+            }
+            done.push((index, one(contenders, seed, index)?));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<Result<_, SettingError>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(join).collect()
+    });
+    for part in parts {
+        for (index, of_all) in part? {
+            outcomes[index as usize] = of_all;
+        }
+    }
+    let standings = contenders.iter().enumerate().map(|(nth, contender)| standing(nth, contender, &outcomes));
+    Ok(Comparison { seed, standings: standings.collect() })
+}
+
+/// All policies in one fault.
+fn one(contenders: &[Contender], seed: u64, index: u32) -> Result<Vec<Outcome>, SettingError> {
+    let report = run(&draw(seed, index), contenders, seed.wrapping_add(u64::from(index)))?;
+    let outcome = |run: &super::report::Run| Outcome {
+        lost: 1.0 - run.figures.success,
+        stuck: run.figures.recovery.is_stuck(),
+    };
+    Ok(report.runs.iter().map(outcome).collect())
+}
+
+fn standing(nth: usize, contender: &Contender, outcomes: &[Vec<Outcome>]) -> Standing {
+    let regret = |of_all: &Vec<Outcome>| {
+        let least = of_all.iter().map(|outcome| outcome.lost).fold(f64::INFINITY, f64::min);
+        of_all[nth].lost - least
+    };
+    let stuck = (0_u32..).zip(outcomes).filter(|(_, of_all)| of_all[nth].stuck).map(|(index, _)| index);
+    Standing {
+        policy: contender.name().to_owned(),
+        regrets: outcomes.iter().map(regret).collect(),
+        stuck: stuck.collect(),
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let draws = self.standings.first().map_or(0, |standing| standing.regrets.len());
+        write!(f, "{draws} faults by chance, seed {}", self.seed)?;
+        let mut by_regret: Vec<&Standing> = self.standings.iter().collect();
+        by_regret.sort_by(|a, b| a.mean_regret().total_cmp(&b.mean_regret()));
+        let wide = by_regret.iter().map(|standing| standing.policy.chars().count()).max().unwrap_or(0).max(6);
+        write!(f, "\n{:wide$}  {:>11}  {:>12}  {:>5}", "policy", "mean regret", "worst regret", "stuck")?;
+        for standing in by_regret {
+            let worst = standing.worst().map_or(0.0, |(_, regret)| regret);
+            write!(f, "\n{:wide$}  {:>9.1} %", standing.policy, standing.mean_regret() * 100.0)?;
+            write!(f, "  {:>10.1} %  {:>5}", worst * 100.0, standing.stuck.len())?;
+        }
+        Ok(())
+    }
+}
