@@ -48,8 +48,8 @@ impl Shard {
     pub(super) fn all(backend: &Backend) -> Vec<Self> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked, and saturates")]
         let bound = backend.queue_of_a_shard() as usize;
-        let (share, rest) = (backend.servers / backend.shards, backend.servers % backend.shards);
-        let idle = |nth| share + u32::from(nth < rest);
+        let (each, rest) = (backend.servers / backend.shards, backend.servers % backend.shards);
+        let idle = |nth| each + u32::from(nth < rest);
         let Backend { discipline, skip_expired, slowdown, .. } = *backend;
         let shard = |nth| Self {
             idle: idle(nth),
@@ -192,7 +192,7 @@ mod tests {
         for (skip, next) in [(false, Some(1)), (true, Some(2))] {
             let mut shard = one_server(|backend| backend.skip_expired = skip);
             let none = &mut Vec::new();
-            (0..3).for_each(|n| drop(shard.comes(ticket(n), 0, none)));
+            (0..3).for_each(|n| _ = shard.comes(ticket(n), 0, none));
             assert_eq!(shard.next(0, |gone| gone.place == 1, none).map(|t| t.place), next);
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     fn full_queue_costs_its_share_of_the_speed() {
         let mut shard = one_server(|backend| backend.slowdown = 0.3);
         assert!((shard.speed() - 1.0).abs() < 1e-9);
-        (0..4).for_each(|n| drop(shard.comes(ticket(n), 0, &mut Vec::new())));
+        (0..4).for_each(|n| _ = shard.comes(ticket(n), 0, &mut Vec::new()));
         assert!((shard.speed() - 0.7).abs() < 1e-9);
     }
 

@@ -184,12 +184,8 @@ mod tests {
             assert_eq!(refused(|s| s.timeout = none), "timeout");
             assert_eq!(refused(|s| s.backend.service = none), "service");
             assert_eq!(refused(|s| s.faults[0].lasting = none), "lasting");
-            assert_eq!(
-                refused(|s| {
-                    s.backend.discipline = Discipline::CoDelLifo { target: none, interval: Duration::MAX };
-                }),
-                if none.is_zero() { "target" } else { "target" }
-            );
+            let managed = Discipline::CoDelLifo { target: none, interval: none };
+            assert_eq!(refused(|s| s.backend.discipline = managed), "target");
         }
         assert_eq!(refused(|s| s.after = Duration::MAX), "after");
         assert_eq!(refused(|s| s.warm_up = Duration::MAX), "warm_up");

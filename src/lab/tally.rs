@@ -44,7 +44,7 @@ struct Step {
 
 impl Tally {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let steps = step(scenario.ends());
+        let steps = step(scenario.ends() + Duration::from_nanos(STEP - 1)); // the last may be a part of one
         let trouble = scenario.trouble().map(|(from, ends)| (step(from), step(ends)));
         Self {
             steps: vec![Step::default(); steps],
@@ -236,7 +236,7 @@ fn slot(nanos: u64) -> usize {
     let micros = (nanos / 1_000).max(1);
     let doublings = micros.ilog2();
     // What is left after the highest bit, in sixteenths of it.
-    let part = ((u128::from(micros) << 64 >> doublings) - (1 << 64)) * u128::from(FINE) >> 64;
+    let part = ((u128::from(micros) * u128::from(FINE)) >> doublings) - u128::from(FINE);
     doublings as usize * FINE as usize + usize::try_from(part).unwrap_or(0)
 }
 
@@ -245,4 +245,78 @@ fn middle(slot: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "at most 64 times 16")]
     let (doublings, part) = ((slot / fine) as f64, (slot % fine) as f64);
     doublings.exp2() * (1.0 + (part + 0.5) / f64::from(FINE)) / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{Fault, FaultKind, Fleet};
+
+    const SECONDS: u64 = 1_000_000_000;
+
+    /// Ten requests a tenth of a second for 60 s, with a fault from 20 s to 30 s; `lost` says which are lost, by
+    /// their number in the tenth.
+    fn counted(lost: impl Fn(u64, u64) -> bool) -> Figures {
+        let mut scenario = Scenario::quiet(Fleet::new(1, 100.0));
+        let second = Duration::from_secs(1);
+        scenario.faults = vec![Fault::new(FaultKind::Outage, 20 * second, 10 * second)];
+        (scenario.warm_up, scenario.after) = (10 * second, 30 * second);
+        let mut tally = Tally::new(&scenario);
+        for tenth in 0..700 {
+            for nth in 0..10 {
+                let at = tenth * STEP + nth * STEP / 10;
+                tally.offered(at);
+                tally.reached(at);
+                if !lost(tenth, nth) {
+                    tally.succeeded(at, at + SECONDS / 5);
+                }
+            }
+        }
+        tally.figures()
+    }
+
+    #[test]
+    fn fleet_has_recovered_once_goodput_is_back_and_stays() {
+        let within = |tenth: u64| (200..300).contains(&tenth);
+        let after = |more: u64| counted(move |tenth, _| (200..300 + more).contains(&tenth)).recovery;
+        assert_eq!(after(0), Recovered::After(0.0));
+        assert_eq!(after(1), Recovered::After(0.1));
+        assert_eq!(after(73), Recovered::After(7.3));
+        assert_eq!(after(300), Recovered::Never);
+        // A moment of luck is no recovery, and 98 % are not 99 %.
+        let lucky = counted(|tenth, _| within(tenth) || (300..340).contains(&tenth) && tenth / 5 != 62);
+        assert_eq!(lucky.recovery, Recovered::After(4.0));
+        let nearly = counted(|tenth, nth| tenth >= 200 && (within(tenth) || (tenth % 5, nth) == (0, 0)));
+        assert_eq!(nearly.recovery, Recovered::Never);
+        // Who was not better before has recovered when it is as before.
+        let always = counted(|tenth, nth| within(tenth) || (tenth % 5, nth) == (0, 0));
+        assert_eq!(always.recovery, Recovered::After(0.0));
+    }
+
+    #[test]
+    fn figures_are_of_what_was_made_when() {
+        let figures = counted(|tenth, nth| (200..300).contains(&tenth) && nth < 4 || tenth >= 450 && nth < 1);
+        assert_eq!((figures.offered, figures.backend_calls), (5_000, 5_000));
+        assert_eq!(figures.succeeded, 5_000 - 400 - 150);
+        assert_eq!(figures.amplification, Some(1.0));
+        assert_eq!(figures.goodput_in_fault, Some(0.6));
+        assert_eq!(figures.goodput_after, Some(0.95));
+        assert!((figures.latency_p50 / 0.2 - 1.0).abs() < 0.04, "{}", figures.latency_p50);
+    }
+
+    #[test]
+    fn latencies_are_kept_to_three_hundredths() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.quantile(0.5), None);
+        for micros in 1..=10_000 {
+            latencies.add(micros * 1_000);
+        }
+        for (share, seconds) in [(0.5, 0.005), (0.99, 0.0099), (1.0, 0.01), (0.0, 0.000_001)] {
+            let kept = latencies.quantile(share).unwrap();
+            assert!((kept / seconds - 1.0).abs() < 0.04, "{share} {kept}");
+        }
+        for nanos in [0, 1, 999, u64::MAX / 2, u64::MAX] {
+            latencies.add(nanos); // no slot is out of reach
+        }
+    }
 }

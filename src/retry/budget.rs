@@ -1,5 +1,7 @@
 //! How many retries a whole program may make: one question, and several well-known answers.
 
+#[cfg(feature = "lab")]
+mod anew;
 mod aws;
 mod bucket;
 mod envoy;

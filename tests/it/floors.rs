@@ -221,7 +221,9 @@ fn core_does_not_print_spawn_or_sleep() {
             for word in
                 ["println!", "eprintln!", "dbg!", "todo!", "unimplemented!", "thread::sleep", "spawn("]
             {
-                assert!(!line.contains(word), "{}: {line}", source.path.display());
+                // The lab compares on all cores: threads of a scope, joined before anybody goes on.
+                let in_a_scope = source.module == "lab" && word == "spawn(" && line.contains("scope.spawn(");
+                assert!(in_a_scope || !line.contains(word), "{}: {line}", source.path.display());
             }
         }
     }

@@ -25,6 +25,7 @@ mod determinism;
 mod fallback;
 mod floors;
 mod hedging;
+mod lab;
 mod letters;
 mod limits_in_recovery;
 mod load_shedder;

@@ -37,11 +37,11 @@ pub(super) struct Bucket {
     pub(super) level: Level,
     /// Up to where the trickle has been paid out, in nanoseconds since `start`: always whole periods, so
     /// that no part of one is lost.
-    paid_until: AtomicU64,
+    pub(super) paid_until: AtomicU64,
     pub(super) start: Instant,
-    share: u64,
+    pub(super) share: u64,
     /// Nanoseconds for each token of the trickle.
-    period: Option<NonZeroU64>,
+    pub(super) period: Option<NonZeroU64>,
 }
 
 // Every order is relaxed: the two numbers guard no other memory, and each is only changed by

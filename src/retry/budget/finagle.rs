@@ -22,8 +22,8 @@ const REQUESTS: usize = 0;
 const RETRIES: usize = 1;
 
 pub(super) struct Finagle {
-    start: Instant,
-    recent: Lock<Recent<SLICES>>,
+    pub(super) start: Instant,
+    pub(super) recent: Lock<Recent<SLICES>>,
 }
 
 impl RetryBudget {

@@ -2,20 +2,40 @@
 
 use std::sync::Arc;
 
-use super::Throttle;
 use super::cell::Cell;
+use super::cubic::Cubic;
 use super::rules::Rules;
-use super::snapshot::Counts;
+use super::sre::Sre;
+use super::{Learned, Throttle};
 use crate::random::Dice;
 use crate::time::Instant;
 
 impl Throttle {
-    /// A throttle with the same settings that has seen nothing yet, counts time from `origin` and draws from this
-    /// seed, if its settings name no other.
+    /// A throttle with the same settings that has seen nothing yet and counts time from `origin`. It draws from
+    /// this seed, if its settings name no other.
     pub(crate) fn anew(&self, origin: Instant, seed: u64) -> Self {
-        let settings = self.rules.settings.clone();
-        let dice = Dice::seeded(settings.seed.unwrap_or(seed));
-        let rules = Rules { settings, origin, dice, withheld: Counts::default() };
-        Self { cell: Arc::new(Cell::new(&rules)), rules: Arc::new(rules) }
+        let like_this = self.fresh();
+        let learned = match &self.learned {
+            Learned::Adaptive(_, rules) => {
+                let settings = rules.settings.clone();
+                let dice = Dice::seeded(settings.seed.unwrap_or(seed));
+                let rules = Rules { settings, origin, dice };
+                Learned::Adaptive(Arc::new(Cell::new(&rules)), Arc::new(rules))
+            }
+            Learned::Sre(sre) => {
+                Learned::Sre(Arc::new(Sre { start: origin, ..Sre::new(sre.k, Dice::seeded(seed)) }))
+            }
+            Learned::Cubic(_) => Learned::Cubic(Arc::new(Cubic { start: origin, ..Cubic::new() })),
+        };
+        Self { learned, ..like_this }
+    }
+
+    /// One more like this one, which was made [anew](Self::anew), for the client of this number. What adapts
+    /// shares its settings and its draws with the others, so that a million of them fit into memory.
+    pub(crate) fn one_more(&self, origin: Instant, seed: u64) -> Self {
+        match &self.learned {
+            Learned::Adaptive(..) => self.fresh(),
+            Learned::Sre(_) | Learned::Cubic(_) => self.anew(origin, seed),
+        }
     }
 }

@@ -29,8 +29,8 @@ const SOON: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct Cubic {
-    start: Instant,
-    rate: Lock<Rate>,
+    pub(super) start: Instant,
+    pub(super) rate: Lock<Rate>,
 }
 
 impl Throttle {

@@ -21,10 +21,10 @@ const ACCEPTS: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Sre {
-    k: f64,
-    start: Instant,
-    dice: Dice,
-    recent: Lock<Recent<SLICES>>,
+    pub(super) k: f64,
+    pub(super) start: Instant,
+    pub(super) dice: Dice,
+    pub(super) recent: Lock<Recent<SLICES>>,
 }
 
 impl Throttle {
