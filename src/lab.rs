@@ -4,8 +4,29 @@
 //! bounded queue, service times, and a fault. It is a simulation of single events: nothing waits for real, a
 //! minute of a large fleet takes seconds, and one seed gives one report, on every machine.
 //!
-//! A [`Scenario`] says who calls, who answers and what goes wrong; a [`Report`] says what came of it under each
-//! policy, side by side.
+//! A [`Scenario`] says who calls, who answers and what goes wrong; a [`Contender`] is a policy that takes part;
+//! [`run`] gives a [`Report`], which says what came of it under each of them, side by side.
+//!
+//! ```
+//! use recoup::RetryPolicy;
+//! use recoup::lab::{Contender, Fleet, Scenario, run};
+//!
+//! let scenario = Scenario::spike(Fleet::new(100, 1.0));
+//! let mine = Contender::new("mine", RetryPolicy::builder().max_attempts(2).no_budget());
+//! let report = run(&scenario, &[mine, Contender::adaptive()], 1)?;
+//! let [mine, adaptive] = [0, 1].map(|nth| &report.runs[nth].figures);
+//! assert!(mine.recovery.is_stuck(), "one retry is enough to keep a backend down:\n{report}");
+//! assert!(!adaptive.recovery.is_stuck());
+//! # Ok::<(), recoup::SettingError>(())
+//! ```
+//!
+//! [`compare`] does that for faults that are drawn by chance, and says what each policy would have to regret.
+//! [`contend`] is another experiment: writers that meet in one row, which is what jitter was invented for.
+//!
+//! # What the model leaves out
+//!
+//! Ways through the network take no time. A client has no memory but that of its policies: users who give up,
+//! or press a button again, are not in it. Limits of concurrency and rate, and hedging, do not take part yet.
 
 mod arrivals;
 mod backend;
@@ -30,7 +51,7 @@ pub use self::compare::{Comparison, Standing, compare};
 pub use self::contender::Contender;
 pub use self::draw::draw;
 pub use self::report::{Figures, Recovered, Report, Run, Sample};
-pub use self::run::run;
+pub use self::run::{run, run_told};
 pub use self::scenario::{
     Arrivals, Backend, Discipline, Fault, FaultKind, Fleet, QueueBound, Scenario, Spread,
 };

@@ -16,7 +16,15 @@ use super::weather::{Forecast, Weather};
 use crate::call::attempt::Cut;
 use crate::call::plan::{Instead, Plan, Then};
 use crate::random::Dice;
+use crate::setting::{Check, SettingError};
 use crate::time::{Instant, Now};
+
+const CHECK: Check = Check("lab");
+
+/// More attempts than this, and so many for each request: whoever repeats without waiting what is refused at
+/// once does it for ever, and no time passes in a simulation.
+const MANY: u64 = 1_000_000;
+const EACH: u64 = 1_000;
 
 /// One run of one scenario.
 pub(super) struct Engine<'r> {
@@ -35,6 +43,8 @@ pub(super) struct Engine<'r> {
     /// When callers lose their patience: all have the same, so who began first comes first.
     patience: VecDeque<(u64, Ticket, Cut)>,
     planned: u64,
+    requests: u64,
+    attempts: u64,
     services: Dice,
     chances: Dice,
     dropped: Vec<Ticket>,
@@ -92,6 +102,8 @@ impl<'r> Engine<'r> {
             agenda: BinaryHeap::new(),
             patience: VecDeque::new(),
             planned: 0,
+            requests: 0,
+            attempts: 0,
             services: dice(2),
             chances: dice(3),
             dropped: Vec::new(),
@@ -101,9 +113,16 @@ impl<'r> Engine<'r> {
 
     /// Runs until the end of the scenario, and a little on: requests that were made just before it have a chance
     /// to end, while others go on being made.
-    pub(super) fn run(mut self) -> Tally {
+    ///
+    /// `tell` is told how much of it is done, each simulated second.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`], if the policy repeats so often that the run would not end.
+    pub(super) fn run(mut self, mut tell: impl FnMut(f64)) -> Result<Tally, SettingError> {
         let grace = (10 * self.scenario.timeout).clamp(Duration::from_secs(2), Duration::from_secs(10));
         let end = nanos(self.scenario.ends() + grace);
+        let mut told = 0;
         loop {
             let planned = self.agenda.peek().map_or(u64::MAX, |Reverse(entry)| entry.at);
             let patience = self.patience.front().map_or(u64::MAX, |&(at, ..)| at);
@@ -111,9 +130,18 @@ impl<'r> Engine<'r> {
             // At one and the same moment an answer comes before its caller loses patience, as in a call.
             let next = planned.min(patience).min(arrival);
             if next > end {
-                return self.tally;
+                tell(1.0);
+                return Ok(self.tally);
             }
             self.now = next;
+            if next >= told {
+                told = next.saturating_add(1_000_000_000);
+                tell(Duration::from_nanos(next).as_secs_f64() / Duration::from_nanos(end).as_secs_f64());
+            }
+            if self.attempts > MANY + EACH * self.requests {
+                let allowed = "so few, or so far apart, that a run comes to its end";
+                return Err(CHECK.refuse("max_attempts", self.attempts / self.requests.max(1), allowed));
+            }
             if next == planned {
                 if let Some(Reverse(entry)) = self.agenda.pop() {
                     self.happens(&entry);
@@ -148,6 +176,7 @@ impl<'r> Engine<'r> {
     /// A user makes a request.
     fn request(&mut self) {
         let (client, shard) = self.source.take(self.now);
+        self.requests += 1;
         self.tally.offered(self.now);
         let plan = Plan::new(self.fleet.client(client, shard));
         let call = Call { plan, born: self.now, shard, then: None, reached: false };
@@ -187,6 +216,7 @@ impl<'r> Engine<'r> {
     /// An attempt goes to the backend.
     fn send(&mut self, place: u32) {
         let (now, ticket) = (self.now, self.new_ticket(place));
+        self.attempts += 1;
         self.tally.reached(now);
         let clock = self.clock();
         let Some(call) = &mut self.places[place as usize].call else { return };
@@ -196,7 +226,6 @@ impl<'r> Engine<'r> {
         if weather.refuses {
             return self.ends(ticket, Ok(Err(Trouble::Refused)));
         }
-        let until = call.plan.pends_until(&clock);
         let is_lost =
             weather.is_dead(shard) || (weather.losses > 0.0 && self.chances.draw() < weather.losses);
         if !is_lost {
@@ -207,9 +236,8 @@ impl<'r> Engine<'r> {
             }
             self.turn_dropped_away();
         }
-        if let Some((until, cut)) = until
-            && self.current(ticket).is_some()
-        {
+        let pends = self.current(ticket).and_then(|call| call.plan.pends_until(&clock));
+        if let Some((until, cut)) = pends {
             let at = self.simulated(until);
             if self.patience.back().is_none_or(|&(last, ..)| last <= at) {
                 self.patience.push_back((at, ticket, cut));

@@ -30,18 +30,56 @@ use crate::time;
 ///
 /// # Errors
 ///
-/// [`SettingError`] for the first setting of the scenario or of a policy that cannot work.
+/// [`SettingError`] for the first setting of the scenario or of a policy that cannot work, or if a policy repeats
+/// so often that the run would not end.
 pub fn run(scenario: &Scenario, contenders: &[Contender], seed: u64) -> Result<Report, SettingError> {
+    run_told(scenario, contenders, seed, |_| {})
+}
+
+/// As [`run`], and tells how much of it is done, from 0.0 to 1.0, at least once for each simulated second: for
+/// whoever shows that to somebody who waits.
+///
+/// ```
+/// use recoup::lab::{Contender, Fleet, Scenario, run_told};
+///
+/// let mut done = 0.0;
+/// run_told(&Scenario::errors(Fleet::new(10, 1.0)), &[Contender::no_retry()], 1, |share| {
+///     assert!(share >= done);
+///     done = share;
+/// })?;
+/// assert_eq!(done, 1.0);
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_told(
+    scenario: &Scenario,
+    contenders: &[Contender],
+    seed: u64,
+    mut tell: impl FnMut(f64),
+) -> Result<Report, SettingError> {
     scenario.check()?;
-    let runs: Result<_, _> = contenders.iter().map(|contender| run_one(scenario, contender, seed)).collect();
-    Ok(Report { scenario: scenario.clone(), seed, runs: runs? })
+    #[expect(clippy::cast_precision_loss, reason = "a handful of policies")]
+    let all = contenders.len() as f64;
+    let mut runs = Vec::new();
+    for (before, contender) in (0_u32..).zip(contenders) {
+        runs.push(run_one(scenario, contender, seed, |share| tell((f64::from(before) + share) / all))?);
+    }
+    Ok(Report { scenario: scenario.clone(), seed, runs })
 }
 
 /// One policy's run of a scenario that was checked.
-fn run_one(scenario: &Scenario, contender: &Contender, seed: u64) -> Result<Run, SettingError> {
+fn run_one(
+    scenario: &Scenario,
+    contender: &Contender,
+    seed: u64,
+    tell: impl FnMut(f64),
+) -> Result<Run, SettingError> {
     // Any moment will do: it is the same for all that the clients are given, and only differences count.
     let start = time::now();
     let fleet = contender.equip(scenario, seed, start)?;
-    let tally = Engine::new(scenario, &fleet, seed, start).run();
+    let tally = Engine::new(scenario, &fleet, seed, start).run(tell)?;
     Ok(Run { policy: contender.name().to_owned(), figures: tally.figures(), series: tally.series() })
 }

@@ -51,7 +51,7 @@ fn in_the_lab(policy: RetryPolicyBuilder, breaker: bool) -> Result<Lived, Settin
     }
     let (scenario, start) = (troubled(), time::now());
     let fleet = contender.equip(&scenario, 7, start)?;
-    Engine::new(&scenario, &fleet, 7, start).run();
+    Engine::new(&scenario, &fleet, 7, start).run(|_| {})?;
     Ok(Lived { events: of_calls(&recorder), throttle: fleet.client(0, 0).throttle().map(Throttle::snapshot) })
 }
 

@@ -210,6 +210,14 @@ fn settings_that_cannot_work_are_named_before_anything_runs() {
 }
 
 #[test]
+fn policy_that_would_repeat_for_ever_in_one_moment_is_refused() {
+    let restless = RetryPolicy::backoff(Backoff::none()).unlimited_attempts().no_budget();
+    let scenario = Scenario::outage(Fleet::new(10, 1.0));
+    let error = run(&scenario, &[Contender::new("restless", restless)], 1).unwrap_err();
+    assert_eq!(error.setting, "max_attempts");
+}
+
+#[test]
 fn odd_scenarios_run_to_their_end() {
     let quiet = Scenario::quiet(Fleet::new(1, 20.0));
     let fault = |kind, from, lasting| Fault::new(kind, from, lasting);
