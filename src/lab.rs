@@ -28,6 +28,7 @@
 //! Ways through the network take no time. A client has no memory but that of its policies: users who give up,
 //! or press a button again, are not in it. Limits of concurrency and rate, and hedging, do not take part yet.
 
+mod agenda;
 mod arrivals;
 mod backend;
 mod check;

@@ -13,6 +13,14 @@ use crate::sync::atomic::{AtomicU32, Ordering};
 ///
 /// **Regret** is what choosing a policy for this fault has cost: the requests that were lost more than under the
 /// best of the policies that were compared, in the very same fault, as a share of those offered.
+///
+/// ```
+/// use recoup::lab::{Contender, compare};
+///
+/// let comparison = compare(&[Contender::no_retry()], 1, 190)?;
+/// assert!(comparison.to_string().starts_with("1 faults by chance, seed 190\npolicy "));
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
@@ -23,6 +31,14 @@ pub struct Comparison {
 }
 
 /// How one policy stood over all the faults.
+///
+/// ```
+/// use recoup::lab::{Contender, compare};
+///
+/// let alone = &compare(&[Contender::no_retry()], 1, 190)?.standings[0];
+/// assert_eq!((alone.mean_regret(), alone.worst()), (0.0, Some((0, 0.0))), "nobody else did better");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Standing {

@@ -66,7 +66,9 @@ impl Chance {
         let service = self.magnitude(0.005, 0.2);
         // Servers enough for the most that is offered, and no more.
         let most = (MOST_OFFERED * service).max(4.0);
-        let servers = self.magnitude(4.0, 256.0).min(most).round().max(f64::from(shards));
+        let servers = self.magnitude(4.0, 256.0).min(most);
+        // All shards alike: one with a server fewer would be all but overloaded on a quiet day.
+        let servers = (servers / f64::from(shards)).round().max(1.0) * f64::from(shards);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "4 to 256")]
         let mut backend = Backend::new(servers as u32, seconds(service));
         backend.shards = shards;

@@ -3,10 +3,10 @@
 //! Each call in flight is a real plan of the crate, which is asked what is next and told how its attempts ended,
 //! at the time of the simulation. The engine decides nothing about it.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::agenda::{Agenda, Entry, What};
 use super::arrivals::Source;
 use super::backend::{Answer, Shard, Ticket};
 use super::clients::{Client, Fleet, Trouble};
@@ -39,10 +39,9 @@ pub(super) struct Engine<'r> {
     free: Vec<u32>,
     shards: Vec<Shard>,
     /// What will happen, the earliest first.
-    agenda: BinaryHeap<Reverse<Entry>>,
+    agenda: Agenda,
     /// When callers lose their patience: all have the same, so who began first comes first.
     patience: VecDeque<(u64, Ticket, Cut)>,
-    planned: u64,
     requests: u64,
     attempts: u64,
     services: Dice,
@@ -67,25 +66,6 @@ struct Call<'r> {
     reached: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    at: u64,
-    /// In what order entries of one moment were made.
-    nth: u64,
-    what: What,
-    ticket: Ticket,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    /// A server of this shard is done with the call.
-    Served(u32),
-    /// A wait between attempts is over.
-    Waited,
-    /// The caller loses patience, out of the common order.
-    CutShort(Cut),
-}
-
 impl<'r> Engine<'r> {
     pub(super) fn new(scenario: &'r Scenario, fleet: &'r Fleet, seed: u64, start: Instant) -> Self {
         let dice = |stream: u64| Dice::seeded(seed.wrapping_mul(4).wrapping_add(stream));
@@ -99,9 +79,8 @@ impl<'r> Engine<'r> {
             places: Vec::new(),
             free: Vec::new(),
             shards: Shard::all(&scenario.backend),
-            agenda: BinaryHeap::new(),
+            agenda: Agenda::default(),
             patience: VecDeque::new(),
-            planned: 0,
             requests: 0,
             attempts: 0,
             services: dice(2),
@@ -124,7 +103,7 @@ impl<'r> Engine<'r> {
         let end = nanos(self.scenario.ends() + grace);
         let mut told = 0;
         loop {
-            let planned = self.agenda.peek().map_or(u64::MAX, |Reverse(entry)| entry.at);
+            let planned = self.agenda.next_at();
             let patience = self.patience.front().map_or(u64::MAX, |&(at, ..)| at);
             let arrival = self.source.next_at();
             // At one and the same moment an answer comes before its caller loses patience, as in a call.
@@ -143,7 +122,7 @@ impl<'r> Engine<'r> {
                 return Err(CHECK.refuse("max_attempts", self.attempts / self.requests.max(1), allowed));
             }
             if next == planned {
-                if let Some(Reverse(entry)) = self.agenda.pop() {
+                if let Some(entry) = self.agenda.pop() {
                     self.happens(&entry);
                 }
             } else if next == patience {
@@ -326,8 +305,7 @@ impl<'r> Engine<'r> {
     }
 
     fn plan(&mut self, at: u64, what: What, ticket: Ticket) {
-        self.planned += 1;
-        self.agenda.push(Reverse(Entry { at: at.max(self.now), nth: self.planned, what, ticket }));
+        self.agenda.add(at.max(self.now), what, ticket);
     }
 
     /// What the clients take for the present moment.
@@ -343,23 +321,3 @@ impl<'r> Engine<'r> {
 pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.nth).cmp(&(other.at, other.nth))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}

@@ -31,6 +31,16 @@ pub struct Report {
 }
 
 /// What came of one scenario under one policy.
+///
+/// ```
+/// use recoup::lab::{Contender, Fleet, Scenario, run};
+///
+/// let report = run(&Scenario::quiet(Fleet::new(10, 10.0)), &[Contender::no_retry()], 1)?;
+/// let run = &report.runs[0];
+/// assert_eq!((run.policy.as_str(), run.series.len()), ("no retry", 120));
+/// assert_eq!(run.figures.amplification, None, "nothing went wrong");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Run {
@@ -44,6 +54,16 @@ pub struct Run {
 
 /// What is worth comparing of one run. Nothing of the warm-up is counted. A request belongs to the time at which
 /// it was first made, whenever it ended.
+///
+/// ```
+/// use recoup::lab::{Contender, Fleet, Scenario, run};
+///
+/// let report = run(&Scenario::outage(Fleet::new(20, 10.0)), &[Contender::no_retry()], 1)?;
+/// let figures = &report.runs[0].figures;
+/// assert_eq!(figures.backend_calls, figures.offered);
+/// assert_eq!((figures.goodput_in_fault, figures.goodput_after), (Some(0.0), Some(1.0)));
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Figures {
@@ -75,6 +95,12 @@ pub struct Figures {
 
 /// When goodput was back, after the last fault: at 99 % of what it was before the first one, and stayed there
 /// for 5 s.
+///
+/// ```
+/// use recoup::lab::Recovered;
+/// assert_eq!((Recovered::After(1.5).seconds(), Recovered::After(1.5).to_string()), (Some(1.5), "1.5 s".into()));
+/// assert!(Recovered::Never.is_stuck());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Recovered {
@@ -87,6 +113,15 @@ pub enum Recovered {
 }
 
 /// One second of a run.
+///
+/// ```
+/// use recoup::lab::{Contender, Fleet, Sample, Scenario, run};
+///
+/// let report = run(&Scenario::outage(Fleet::new(10, 1.0)), &[Contender::full_jitter()], 1)?;
+/// let within: Vec<&Sample> = report.runs[0].series.iter().filter(|sample| sample.at == 45.0).collect();
+/// assert!(within[0].load > 2 * within[0].offered, "each is tried four times");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {

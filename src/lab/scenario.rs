@@ -7,6 +7,9 @@ use std::time::Duration;
 /// The four ready ones are [`outage`](Self::outage), [`spike`](Self::spike), [`errors`](Self::errors) and
 /// [`brownout`](Self::brownout). Every field can be changed; [`check`](Self::check) says what cannot work.
 ///
+/// A ready backend is as large as its fleet needs. For one that offers fewer than a hundred requests a second
+/// that is so few servers that chance alone makes some of them late.
+///
 /// ```
 /// use recoup::lab::{Fleet, Scenario};
 ///
@@ -108,6 +111,10 @@ pub struct Backend {
 }
 
 /// How service times differ.
+///
+/// ```
+/// assert_eq!(recoup::lab::Spread::default(), recoup::lab::Spread::Exponential);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Spread {
@@ -125,6 +132,14 @@ pub enum Spread {
 }
 
 /// How much may wait.
+///
+/// ```
+/// use recoup::lab::{Fleet, QueueBound, Scenario};
+///
+/// let mut scenario = Scenario::quiet(Fleet::new(10, 1.0));
+/// scenario.backend.queue = QueueBound::Calls(u32::MAX);
+/// assert_eq!(scenario.check().unwrap_err().setting, "queue");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueBound {
@@ -135,6 +150,10 @@ pub enum QueueBound {
 }
 
 /// Who is served next.
+///
+/// ```
+/// assert_eq!(recoup::lab::Discipline::default(), recoup::lab::Discipline::Fifo);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discipline {
@@ -173,6 +192,15 @@ pub struct Fault {
 }
 
 /// What goes wrong.
+///
+/// ```
+/// use recoup::lab::{FaultKind, Fleet, Scenario};
+///
+/// let mut scenario = Scenario::errors(Fleet::new(10, 1.0));
+/// scenario.faults[0].kind = FaultKind::Errors { share: 1.5 };
+/// let error = scenario.check().unwrap_err();
+/// assert_eq!(error.to_string(), "lab: `share` is 1.5, but must be above 0.0 and at most 1.0");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum FaultKind {

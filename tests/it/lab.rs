@@ -1,5 +1,7 @@
 //! What the lab shows, and that it can be believed.
 
+#![expect(clippy::unwrap_used, reason = "a run that fails, fails the test")]
+
 use std::time::Duration;
 
 use recoup::lab::{
