@@ -37,6 +37,8 @@ mod compare;
 mod contender;
 mod draw;
 mod engine;
+#[cfg(feature = "lab-files")]
+pub mod files;
 mod ready;
 mod reference;
 mod report;

@@ -1,0 +1,192 @@
+//! Scenarios in TOML.
+
+use std::fmt;
+
+use super::error::FileError;
+use super::keys::{
+    ArrivalsName, BackendKeys, DisciplineName, FaultKeys, FaultName, QueueKeys, ScenarioKeys, SpreadName,
+};
+use super::place::line_of;
+use crate::lab::scenario::{
+    Arrivals, Backend, Discipline, Fault, FaultKind, Fleet, QueueBound, Scenario, Spread,
+};
+use crate::setting::{Check, SettingError};
+
+const CHECK: Check = Check("lab");
+
+// What goes with a kind, when it is missing and when it is there without it.
+const LOG_NORMAL: [&str; 2] =
+    ["given with the spread `log_normal`", "left out unless the spread is `log_normal`"];
+const CODEL: [&str; 2] =
+    ["given with the discipline `codel_lifo`", "left out unless the discipline is `codel_lifo`"];
+const TIMES: [&str; 2] =
+    ["given with the kinds `spike` and `brownout`", "left out unless the kind is `spike` or `brownout`"];
+const PART: [&str; 2] =
+    ["given with the kinds `errors` and `losses`", "left out unless the kind is `errors` or `losses`"];
+const DEAD: [&str; 2] = ["given with the kind `dead_shards`", "left out unless the kind is `dead_shards`"];
+
+impl Scenario {
+    /// The scenario of a TOML file. `examples/lab/spike.toml` shows every key.
+    ///
+    /// What is left out is as in [`Scenario::quiet`]; only the fleet must be there. Times carry their units.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recoup::lab::{FaultKind, Scenario};
+    ///
+    /// let scenario = Scenario::from_toml(
+    ///     r#"
+    ///     name = "half of it is gone"
+    ///     fleet = { clients = 50, rate_per_client = 100.0 }
+    ///     backend = { shards = 2 }
+    ///
+    ///     [[faults]]
+    ///     kind = "dead_shards"
+    ///     shards = 1
+    ///     from = "30s"
+    ///     lasting = "1m"
+    ///     "#,
+    /// )?;
+    /// assert_eq!(scenario.faults[0].kind, FaultKind::DeadShards { shards: 1 });
+    /// assert_eq!(scenario.timeout, Duration::from_millis(500));
+    ///
+    /// let error = Scenario::from_toml("fleet = { clients = 50, rate_per_client = -1 }").unwrap_err();
+    /// assert_eq!((error.line, error.setting.as_deref()), (Some(1), Some("rate_per_client")));
+    /// # Ok::<(), recoup::lab::files::FileError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] for a text that is no TOML, a key that is unknown or missing, a time without its unit, and for
+    /// all that [`check`](Self::check) refuses; and for shares of errors and losses that add up to more than one
+    /// at any moment.
+    pub fn from_toml(text: &str) -> Result<Self, FileError> {
+        let keys: ScenarioKeys = super::parse(text)?;
+        let mut scenario = Self::quiet(Fleet {
+            clients: keys.fleet.clients,
+            rate_per_client: keys.fleet.rate_per_client,
+            arrivals: match keys.fleet.arrivals {
+                ArrivalsName::Poisson => Arrivals::Poisson,
+                ArrivalsName::Even => Arrivals::Even,
+            },
+        });
+        let refused = |table: &str, nth, error: &SettingError| {
+            let line = line_of(text, Some((table, nth)), error.setting);
+            FileError::refused(error, line.or_else(|| line_of(text, None, error.setting)))
+        };
+        scenario.name = keys.name.unwrap_or_else(|| "scenario".to_owned());
+        set(&mut scenario.timeout, keys.timeout.map(|span| span.0));
+        set(&mut scenario.warm_up, keys.warm_up.map(|span| span.0));
+        set(&mut scenario.after, keys.after.map(|span| span.0));
+        keys.backend.change(&mut scenario.backend).map_err(|error| refused("backend", 0, &error))?;
+        // The fleet and the backend first, and then one fault at a time, so that the line is that of the fault.
+        scenario.check().map_err(|error| match error.setting {
+            // Nobody said how large the backend is: it has the size that the fleet needs.
+            "servers" | "service" | "queue" if line_of(text, None, error.setting).is_none() => {
+                let rate = scenario.fleet.rate_per_client;
+                let allowed = "such that a backend of the size that the fleet needs can be run";
+                refused("fleet", 0, &CHECK.refuse("rate_per_client", rate, allowed))
+            }
+            "clients" | "rate_per_client" => refused("fleet", 0, &error),
+            _ => refused("backend", 0, &error),
+        })?;
+        for (nth, fault) in keys.faults.iter().enumerate() {
+            let alone = fault.read().and_then(|fault| {
+                let alone = Self { faults: vec![fault], ..scenario.clone() };
+                alone.check().map(|()| fault)
+            });
+            scenario.faults.push(alone.map_err(|error| refused("faults", nth, &error))?);
+            shares_fit(&scenario.faults).map_err(|error| refused("faults", nth, &error))?;
+        }
+        scenario.check().map_err(|error| refused("fleet", 0, &error))?;
+        Ok(scenario)
+    }
+}
+
+fn set<T>(setting: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *setting = said;
+    }
+}
+
+impl BackendKeys {
+    fn change(self, backend: &mut Backend) -> Result<(), SettingError> {
+        set(&mut backend.servers, self.servers);
+        set(&mut backend.service, self.service.map(|span| span.0));
+        let is_log_normal = self.spread == Some(SpreadName::LogNormal);
+        let sigma = belongs("sigma", self.sigma, is_log_normal, LOG_NORMAL)?;
+        match (self.spread, sigma) {
+            (Some(SpreadName::Fixed), _) => backend.spread = Spread::Fixed,
+            (_, Some(sigma)) => backend.spread = Spread::LogNormal { sigma },
+            _ => {}
+        }
+        match self.queue {
+            Some(QueueKeys::Work(span)) => backend.queue = QueueBound::Work(span.0),
+            Some(QueueKeys::Calls(calls)) => backend.queue = QueueBound::Calls(calls),
+            None => {}
+        }
+        let is_codel = self.discipline == Some(DisciplineName::CodelLifo);
+        let target = belongs("target", self.target, is_codel, CODEL)?;
+        let interval = belongs("interval", self.interval, is_codel, CODEL)?;
+        if let (Some(target), Some(interval)) = (target, interval) {
+            backend.discipline = Discipline::CoDelLifo { target: target.0, interval: interval.0 };
+        }
+        set(&mut backend.skip_expired, self.skip_expired);
+        set(&mut backend.slowdown, self.slowdown);
+        set(&mut backend.shards, self.shards);
+        Ok(())
+    }
+}
+
+/// A setting that must be there for one kind of a thing, and must not be for the others.
+fn belongs<T: fmt::Debug>(
+    setting: &'static str,
+    said: Option<T>,
+    must: bool,
+    [with, without]: [&'static str; 2],
+) -> Result<Option<T>, SettingError> {
+    match said {
+        Some(said) if !must => Err(CHECK.refuse(setting, said, without)),
+        None if must => Err(CHECK.refuse(setting, format_args!("left out"), with)),
+        said => Ok(said),
+    }
+}
+
+impl FaultKeys {
+    fn read(&self) -> Result<Fault, SettingError> {
+        use FaultName::{BlackHole, Brownout, DeadShards, Errors, Losses, Outage, Spike};
+        let kind = self.kind;
+        let factor = belongs("factor", self.factor, matches!(kind, Spike | Brownout), TIMES)?;
+        let share = belongs("share", self.share, matches!(kind, Errors | Losses), PART)?;
+        let shards = belongs("shards", self.shards, kind == DeadShards, DEAD)?;
+        // What belongs to the kind is there: this was just asked.
+        let (factor, share) = (factor.unwrap_or_default(), share.unwrap_or_default());
+        let kind = match kind {
+            Outage => FaultKind::Outage,
+            BlackHole => FaultKind::BlackHole,
+            Spike => FaultKind::Spike { factor },
+            Errors => FaultKind::Errors { share },
+            Losses => FaultKind::Losses { share },
+            Brownout => FaultKind::Brownout { factor },
+            DeadShards => FaultKind::DeadShards { shards: shards.unwrap_or_default() },
+        };
+        Ok(Fault::new(kind, self.from.0, self.lasting.0))
+    }
+}
+
+/// Whether the calls that fail and those that are lost are together no more than all, at every moment.
+fn shares_fit(faults: &[Fault]) -> Result<(), SettingError> {
+    let share = |fault: &Fault| match fault.kind {
+        FaultKind::Errors { share } | FaultKind::Losses { share } => share,
+        _ => 0.0,
+    };
+    for fault in faults.iter().filter(|fault| share(fault) > 0.0) {
+        // A sum is at its highest when one of its parts begins.
+        let is_on = |other: &&Fault| other.from <= fault.from && fault.from < other.ends();
+        let sum: f64 = faults.iter().filter(is_on).map(share).sum();
+        if sum > 1.0 + 1e-9 {
+            return Err(CHECK.refuse("share", sum, "at most 1.0 with those of all faults at the same time"));
+        }
+    }
+    Ok(())
+}
