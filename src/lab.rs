@@ -31,6 +31,7 @@
 mod agenda;
 mod arrivals;
 mod backend;
+mod chart;
 mod check;
 mod clients;
 mod compare;
