@@ -26,6 +26,7 @@ mod fallback;
 mod floors;
 mod hedging;
 mod lab;
+mod lab_chart;
 mod lab_files;
 mod letters;
 mod limits_in_recovery;

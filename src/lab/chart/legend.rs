@@ -20,7 +20,7 @@ const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000
 const DASHES: [&str; 5] = ["", "9 3", "3 3", "12 3 3 3", "6 2 2 2 2 2"];
 
 impl Stroke {
-    pub(super) const OFFERED: Self = Self { colour: "#888888", dash: "1 3", wide: 1.4 };
+    pub(super) const OFFERED: Self = Self { colour: "#444444", dash: "1 3", wide: 1.6 };
     pub(super) const CAPACITY: Self = Self { colour: "#888888", dash: "", wide: 1.0 };
 
     /// Of the policy with this number.

@@ -11,8 +11,8 @@ pub(super) const HEIGHT: f64 = 170.0;
 /// The room of the title above it.
 pub(super) const TITLE: f64 = 24.0;
 
-pub(super) const BAND: &str = "#fbe3d6";
-const RULE: &str = "#dddddd";
+pub(super) const BAND: &str = "#ececf3";
+const RULE: &str = "#d5d5d5";
 
 pub(super) struct Panel {
     pub(super) title: &'static str,

@@ -35,6 +35,7 @@ pub(super) enum ArrivalsName {
     #[default]
     Poisson,
     Even,
+    Regular,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -109,6 +110,7 @@ impl From<&Scenario> for ScenarioKeys {
         let arrivals = match scenario.fleet.arrivals {
             Arrivals::Poisson => ArrivalsName::Poisson,
             Arrivals::Even => ArrivalsName::Even,
+            Arrivals::Regular => ArrivalsName::Regular,
         };
         let (clients, rate_per_client) = (scenario.fleet.clients, scenario.fleet.rate_per_client);
         Self {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::keys::ScenarioKeys;
+use crate::lab::compare::Comparison;
 use crate::lab::report::{Figures, Recovered, Report, Run, Sample};
 
 /// What the shape is called. A change that a reader could stumble over gets another number.
@@ -58,13 +59,13 @@ impl Report {
     /// |---|---|
     /// | `format` | `"recoup.lab.report/1"`; another number for another shape |
     /// | `seed` | the seed |
-    /// | `scenario` | what was run, by the keys of [scenario files](super::Scenario::from_toml), all of them there |
+    /// | `scenario` | what was run, by the keys of [scenario files](crate::lab::Scenario::from_toml), all of them there |
     /// | `runs` | a list, one for each policy, in the order of the report |
     /// | `runs[].policy` | its name |
-    /// | `runs[].figures` | the fields of [`Figures`](super::Figures) by their names, but for `recovery` |
+    /// | `runs[].figures` | the fields of [`Figures`](crate::lab::Figures) by their names, but for `recovery` |
     /// | `runs[].figures.recovered` | `"after"`, `"never"` or `"no_fault"` |
     /// | `runs[].figures.recovered_after` | seconds after the last fault, or null |
-    /// | `runs[].series` | the fields of [`Sample`](super::Sample) by their names, each a list with one entry for each second |
+    /// | `runs[].series` | the fields of [`Sample`](crate::lab::Sample) by their names, each a list with one entry for each second |
     ///
     /// Shares are from 0.0 to 1.0, times are seconds, times of a scenario are texts with units. What is not there
     /// is null. Keys may be added; none is taken away or given another meaning under the same format.
@@ -86,7 +87,50 @@ impl Report {
             scenario: ScenarioKeys::from(&self.scenario),
             runs: self.runs.iter().map(OneRun::from).collect(),
         };
-        serde_json::to_string(&whole).expect("lists, texts and numbers can be written, and keys are texts")
+        written(&whole)
+    }
+}
+
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("lists, texts and numbers can be written, and keys are texts")
+}
+
+#[derive(Serialize)]
+struct Ranking<'a> {
+    format: &'static str,
+    seed: u64,
+    standings: Vec<OneStanding<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneStanding<'a> {
+    policy: &'a str,
+    mean_regret: f64,
+    regrets: &'a [f64],
+    stuck: &'a [u32],
+}
+
+impl Comparison {
+    /// The comparison as JSON, on one line: `format`, which is `"recoup.lab.regret/1"`, `seed`, and `standings`,
+    /// a list with the fields of [`Standing`](crate::lab::Standing) by their names and the `mean_regret`.
+    ///
+    /// ```
+    /// use recoup::lab::{Contender, compare};
+    ///
+    /// let comparison = compare(&[Contender::adaptive()], 0, 1)?;
+    /// assert!(comparison.to_json().starts_with(r#"{"format":"recoup.lab.regret/1","seed":1,"standings":[{"policy":"#));
+    /// # Ok::<(), recoup::SettingError>(())
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let standings = self.standings.iter().map(|standing| OneStanding {
+            policy: &standing.policy,
+            mean_regret: standing.mean_regret(),
+            regrets: &standing.regrets,
+            stuck: &standing.stuck,
+        });
+        let all = Ranking { format: "recoup.lab.regret/1", seed: self.seed, standings: standings.collect() };
+        written(&all)
     }
 }
 

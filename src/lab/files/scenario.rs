@@ -1,6 +1,7 @@
 //! Scenarios in TOML.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::error::FileError;
 use super::keys::{
@@ -68,6 +69,7 @@ impl Scenario {
             arrivals: match keys.fleet.arrivals {
                 ArrivalsName::Poisson => Arrivals::Poisson,
                 ArrivalsName::Even => Arrivals::Even,
+                ArrivalsName::Regular => Arrivals::Regular,
             },
         });
         let refused = |table: &str, nth, error: &SettingError| {
@@ -79,17 +81,12 @@ impl Scenario {
         set(&mut scenario.warm_up, keys.warm_up.map(|span| span.0));
         set(&mut scenario.after, keys.after.map(|span| span.0));
         keys.backend.change(&mut scenario.backend).map_err(|error| refused("backend", 0, &error))?;
-        // The fleet and the backend first, and then one fault at a time, so that the line is that of the fault.
-        scenario.check().map_err(|error| match error.setting {
-            // Nobody said how large the backend is: it has the size that the fleet needs.
-            "servers" | "service" | "queue" if line_of(text, None, error.setting).is_none() => {
-                let rate = scenario.fleet.rate_per_client;
-                let allowed = "such that a backend of the size that the fleet needs can be run";
-                refused("fleet", 0, &CHECK.refuse("rate_per_client", rate, allowed))
-            }
-            "clients" | "rate_per_client" => refused("fleet", 0, &error),
-            _ => refused("backend", 0, &error),
-        })?;
+        // One after the other, so that the line is that of what is wrong: the fleet, with a backend that nobody
+        // can object to; the backend, which has the size that the fleet needs if nobody said another; each fault.
+        let fleet =
+            Self { backend: Backend::new(1, Duration::from_millis(10)), ..Self::quiet(scenario.fleet) };
+        fleet.check().map_err(|error| refused("fleet", 0, &error))?;
+        scenario.check().map_err(|error| refused("backend", 0, &error))?;
         for (nth, fault) in keys.faults.iter().enumerate() {
             let alone = fault.read().and_then(|fault| {
                 let alone = Self { faults: vec![fault], ..scenario.clone() };
