@@ -42,7 +42,7 @@ pub enum Reason {
     /// The circuit breaker did not let the attempt through.
     CircuitOpen(Open),
     /// The rate limiter had nothing left, or no turn soon enough.
-    RateLimited(RateLimited),
+    RateLimited(Box<RateLimited>),
     /// The bulkhead had no slot.
     BulkheadFull(Full),
     /// As many attempts were under way as the dependency bears.

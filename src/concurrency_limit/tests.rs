@@ -39,10 +39,10 @@ impl World {
 }
 
 #[test]
-fn leave_is_three_words_and_nothing_by_default() {
-    assert!(size_of::<Leave<'_>>() <= 24);
-    let mut nothing = Leave::default();
-    nothing.settle(Outcome::Failure, true, &Now::unread());
+fn leave_is_one_word_and_nothing_by_default() {
+    assert_eq!(size_of::<Leave<'_>>(), size_of::<usize>());
+    let (mut nothing, now) = (Leave::default(), Now::unread());
+    nothing.settle(now.get(), Outcome::Failure, true, &now);
 }
 
 #[test]
@@ -50,12 +50,13 @@ fn leave_settled_tells_once_and_dropped_tells_nothing() {
     let limit = ConcurrencyLimit::vegas().build().unwrap();
     let now = Now::unread();
     let mut leave = limit.enter(Priority::Normal, &now).unwrap();
-    leave.settle(Outcome::Success, false, &now);
-    leave.settle(Outcome::Success, false, &now);
+    leave.settle(now.get(), Outcome::Success, false, &now);
+    leave.settle(now.get(), Outcome::Success, false, &now);
     drop(leave);
     drop(limit.enter(Priority::Normal, &now).unwrap());
-    let told =
-        |outcome, overload| limit.enter(Priority::Normal, &now).unwrap().settle(outcome, overload, &now);
+    let told = |outcome, overload| {
+        limit.enter(Priority::Normal, &now).unwrap().settle(now.get(), outcome, overload, &now);
+    };
     told(Outcome::Failure, true);
     told(Outcome::Failure, false);
     told(Outcome::Ignored, true);

@@ -109,13 +109,14 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry::Attempted;
 
     #[test]
     fn shard_in_trouble_or_in_use_is_not_forgotten() {
         let (shards, throttle) = (Shards::new(2), Throttle::fleet());
         let get = |key: &str| shards.get(key, Some(&throttle), None);
         let held = get("a");
-        get("b").throttle.unwrap().failed(&Default::default(), &crate::time::now().into());
+        get("b").throttle.unwrap().failed(&Attempted::default(), &crate::time::now().into());
         for n in 0..1_000 {
             let unremembered = get(&format!("key {n}"));
             assert_eq!(unremembered.throttle.unwrap().snapshot().history, 0);

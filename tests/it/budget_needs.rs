@@ -148,7 +148,7 @@ async fn g3_who_shares_a_budget_shares_its_tokens_and_nobody_else_does() {
     assert_eq!(down(one.clone()).await, 3, "its first attempt and two tokens");
     assert_eq!(down(two).await, 1);
     assert_eq!(down(one.clone()).await, 1, "clones and calls share");
-    assert_eq!(us.throttle().unwrap().snapshot().tokens, 10.0);
+    assert!(us.throttle().unwrap().snapshot().tokens > 9.9);
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,9 +156,9 @@ async fn g3_policies_built_from_one_builder_have_budgets_of_their_own() {
     let builder = RetryPolicy::fixed(MS).max_attempts(99);
     let (eu, us) = (builder.clone().build().unwrap(), builder.build().unwrap());
     let _error = retry(|| async { Err::<(), _>("down") }).policy(&eu).await;
-    let tokens = |policy: &RetryPolicy| policy.throttle().unwrap().snapshot().tokens;
-    assert_eq!((tokens(&eu), tokens(&us)), (0.0, 10.0));
-    assert_eq!(tokens(&eu.clone()), 0.0, "clones of a policy share its throttle");
+    let spent = |policy: &RetryPolicy| policy.throttle().unwrap().snapshot().tokens < 0.1;
+    assert!(spent(&eu) && !spent(&us));
+    assert!(spent(&eu.clone()), "clones of a policy share its throttle");
 }
 
 #[tokio::test(start_paused = true)]

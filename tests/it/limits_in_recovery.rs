@@ -1,6 +1,6 @@
 //! The limits of a recovery, together: who is asked first, who gives what back, and what a caller is told.
 
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+#![expect(clippy::disallowed_methods, reason = "tests read the paused clock")]
 
 use std::future::pending;
 use std::time::Duration;

@@ -66,14 +66,14 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[cold]
     fn ask_rate(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         let Some(limiter) = self.policies.rate_limiter() else { return Ok(()) };
-        let asked = limiter.ask(1, self.policies.priority(), now);
-        if !matches!(asked, Ok(None)) {
+        let turn = limiter.ask(1, self.policies.priority(), now);
+        if !matches!(turn, Ok(None)) {
             drop(self.pass.take_permit());
         }
-        match asked {
+        match turn {
             Ok(None) => Ok(()),
             Ok(Some(booking)) => Err(self.wait_for_rate(booking, now)),
-            Err(limited) => Err(Instead::GiveUp(Reason::RateLimited(limited))),
+            Err(refused) => Err(Instead::GiveUp(Reason::RateLimited(Box::new(refused)))),
         }
     }
 
@@ -248,7 +248,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                     self.take_slot(now)
                 }
                 Ok(Some(later)) => Err(self.wait_for_rate(later, now)),
-                Err(limited) => Err(Instead::GiveUp(Reason::RateLimited(limited))),
+                Err(limited) => Err(Instead::GiveUp(Reason::RateLimited(Box::new(limited)))),
             },
         }
     }

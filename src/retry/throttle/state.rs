@@ -124,8 +124,8 @@ impl State {
     /// Forgets what is older than the memory.
     fn forget(&mut self, rules: &Rules, now: Tick) {
         if self.seen > 0 && elapsed(now, self.seen_at) > rules.memory() {
-            let Self { tokens, gap, blips, asked_at, asked, trickle_at, .. } = *self;
-            *self = Self { tokens, gap, blips, asked_at, asked, trickle_at, ..Self::new(rules) };
+            let Self { tokens, gap, blips, asked_at, trickle_at, asked, .. } = *self;
+            *self = Self { tokens, gap, blips, asked_at, trickle_at, asked, ..Self::new(rules) };
         }
     }
 

@@ -110,7 +110,7 @@ const PROMISED: [(&str, usize, &str); 32] = [
     ("retry_mut", 896, "Send"),
     ("CircuitBreaker::call", 96, "Send Sync Unpin"),
     ("Bulkhead::call", 208, "Send Sync"),
-    ("Bulkhead::acquire", 192, "Send Sync"),
+    ("Bulkhead::acquire", 208, "Send Sync"),
     ("RateLimiter::call", 248, "Send Sync"),
     ("RateLimiter::acquire", 240, "Send Sync"),
     ("Hedge::call", 400, "Send"),
