@@ -11,7 +11,7 @@ use crate::circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder};
 use crate::classification::{Category, Classification};
 use crate::error::RecoveryError;
 use crate::event::{CallInfo, Observers};
-use crate::retry::{RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryRules, Throttle, Timed};
+use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Throttle, Timed};
 use crate::setting::SettingError;
 use crate::time::Instant;
 
@@ -60,7 +60,6 @@ struct Cell {
 pub(super) struct Kit {
     pub(super) name: Arc<str>,
     pub(super) policy: RetryPolicy<Timed>,
-    pub(super) budget: Option<RetryBudgetBuilder>,
     pub(super) breaker: Option<CircuitBreakerBuilder>,
     /// How long a client waits for an answer.
     pub(super) timeout: Duration,
@@ -71,17 +70,14 @@ pub(super) struct Kit {
 impl Fleet {
     /// Deals the policies out to so many clients, for so many shards each. Their time starts at `start`.
     pub(super) fn equip(kit: Kit, clients: u32, shards: u32, start: Instant) -> Result<Self, SettingError> {
-        let Kit { name, policy, budget, breaker, timeout, observers, seed } = kit;
-        if let Some(budget) = budget {
-            budget.check()?;
-        }
+        let Kit { name, policy, breaker, timeout, observers, seed } = kit;
         if let Some(breaker) = &breaker {
             breaker.check()?;
         }
         let throttle = policy.throttle().map(|throttle| throttle.anew(start, seed));
         let cell = |nth: u64| Cell {
-            throttle: throttle.as_ref().map(Throttle::fresh),
-            budget: budget.map(|budget| budget.open_at(start)),
+            throttle: throttle.as_ref().map(|throttle| throttle.one_more(start, seed.wrapping_add(nth))),
+            budget: policy.budget().map(|budget| budget.anew(start)),
             // Circuits of one seed would draw the same and come back together.
             breaker: breaker.clone().map(|breaker| breaker.seed(seed.wrapping_add(nth)).unchecked_at(start)),
         };

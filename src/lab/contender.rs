@@ -7,55 +7,43 @@ use super::clients::{Fleet, Kit};
 use super::scenario::Scenario;
 use crate::circuit_breaker::CircuitBreakerBuilder;
 use crate::event::{Observer, Observers};
-use crate::retry::{RetryBudget, RetryBudgetBuilder, RetryPolicy, RetryPolicyBuilder, Timed};
+use crate::retry::{RetryPolicy, RetryPolicyBuilder, Timed};
 use crate::setting::SettingError;
 use crate::time::Instant;
 
 /// A policy that takes part in a comparison: what every client of the fleet is given.
 ///
 /// It is made of the crate's own builders, and a run makes of them what a program would: one retry policy for
-/// all, and a retry budget and a circuit breaker for each client.
+/// all, and a throttle, a retry budget and a circuit breaker for each client.
 ///
 /// ```
 /// use std::time::Duration;
 /// use recoup::lab::Contender;
 /// use recoup::{CircuitBreaker, RetryBudget, RetryPolicy};
 ///
-/// let mine = Contender::new("mine", RetryPolicy::exponential(Duration::from_millis(50)).max_attempts(4))
-///     .budget(RetryBudget::builder().share(0.1))
-///     .circuit_breaker(CircuitBreaker::builder("mine").failure_rate(0.5));
+/// let budget = RetryBudget::builder().share(0.1).build()?;
+/// let policy = RetryPolicy::exponential(Duration::from_millis(50)).max_attempts(4).budget(budget);
+/// let breaker = CircuitBreaker::builder("mine").failure_rate(0.5);
+/// let mine = Contender::new("mine", policy).circuit_breaker(breaker);
 /// assert_eq!(mine.name(), "mine");
+/// # Ok::<(), recoup::SettingError>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "a contender does nothing until it is run"]
 pub struct Contender {
     name: Arc<str>,
     policy: RetryPolicyBuilder<Timed>,
-    budget: Option<RetryBudgetBuilder>,
     breaker: Option<CircuitBreakerBuilder>,
     per_shard: bool,
     observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Contender {
-    /// Every client retries by this. Its budget, if the policy has one, is one for each client; a handle that was
-    /// handed to the builder is not shared by the fleet, but replaced by a budget with the default settings.
+    /// Every client retries by this. Its throttle and its budget are one for each client: a handle that was handed
+    /// to the builder is not shared by the fleet, but each client gets another like it, that has seen nothing.
     pub fn new<L>(name: impl Into<Arc<str>>, policy: RetryPolicyBuilder<L>) -> Self {
         let policy = policy.with_limits();
-        Self {
-            name: name.into(),
-            policy,
-            budget: None,
-            breaker: None,
-            per_shard: false,
-            observers: Vec::new(),
-        }
-    }
-
-    /// Every client has a retry budget with these settings. Default: what the policy says.
-    pub fn budget(mut self, budget: RetryBudgetBuilder) -> Self {
-        self.budget = Some(budget);
-        self
+        Self { name: name.into(), policy, breaker: None, per_shard: false, observers: Vec::new() }
     }
 
     /// Every client has a circuit breaker with these settings. Default: none.
@@ -94,7 +82,6 @@ impl Contender {
         self.observers.iter().for_each(|observer| observers.add(Arc::clone(observer)));
         let kit = Kit {
             name: Arc::clone(&self.name),
-            budget: self.budget.or_else(|| policy.budget().map(|_| RetryBudget::builder())),
             policy,
             breaker: self.breaker.clone(),
             timeout: scenario.timeout,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::contender::Contender;
 use crate::circuit_breaker::{CircuitBreaker, HalfOpen};
-use crate::retry::{RetryBudget, RetryPolicy, RetryPolicyBuilder};
+use crate::retry::{RetryBudget, RetryPolicy, RetryPolicyBuilder, Throttle};
 use crate::window::Window;
 
 const MS: Duration = Duration::from_millis(1);
@@ -18,6 +18,12 @@ impl Contender {
             Self::no_retry(),
             Self::full_jitter(),
             Self::token_budget(),
+            Self::finagle(),
+            Self::grpc(),
+            Self::aws_standard(),
+            Self::envoy(),
+            Self::sre(),
+            Self::aws_adaptive(),
             Self::breaker_of_calls(),
             Self::breaker_of_time(),
             Self::adaptive(),
@@ -39,7 +45,39 @@ impl Contender {
     /// retries with token buckets and circuit breakers" (2022), in which asking earns nothing.
     pub fn token_budget() -> Self {
         let tokens = RetryBudget::builder().share(0.1).reserve(5).capacity(5).no_trickle();
-        Self::new("token budget", three_retries()).budget(tokens)
+        let tokens = tokens.build().expect("a tenth is a share, and five are as many as five");
+        Self::new("token budget", three_retries().budget(tokens))
+    }
+
+    /// The same as full jitter, within Finagle's budget: [`RetryBudget::finagle`].
+    pub fn finagle() -> Self {
+        Self::new("Finagle budget", three_retries().budget(RetryBudget::finagle()))
+    }
+
+    /// The same as full jitter, under gRPC's throttling: [`RetryBudget::grpc`].
+    pub fn grpc() -> Self {
+        Self::new("gRPC throttling", three_retries().budget(RetryBudget::grpc()))
+    }
+
+    /// The same as full jitter, within the quota of the AWS SDKs: [`RetryBudget::aws_standard`].
+    pub fn aws_standard() -> Self {
+        Self::new("AWS standard", three_retries().budget(RetryBudget::aws_standard()))
+    }
+
+    /// The same as full jitter, within Envoy's budget: [`RetryBudget::envoy`].
+    pub fn envoy() -> Self {
+        Self::new("Envoy budget", three_retries().budget(RetryBudget::envoy()))
+    }
+
+    /// The same as full jitter, under the client throttling of Google's SRE book with K = 2: [`Throttle::sre`].
+    pub fn sre() -> Self {
+        let throttle = Throttle::sre(2.0).expect("the book's own number");
+        Self::new("SRE throttling", three_retries().throttle(throttle))
+    }
+
+    /// The same as full jitter, under the adaptive mode of the AWS SDKs: [`Throttle::aws_adaptive`].
+    pub fn aws_adaptive() -> Self {
+        Self::new("AWS adaptive", three_retries().throttle(Throttle::aws_adaptive()))
     }
 
     /// The same as full jitter, under a breaker that opens for 60 s when half of the last hundred calls failed,

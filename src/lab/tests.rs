@@ -11,7 +11,9 @@ use crate::classification::{Category, Classification};
 use crate::retry::ThrottleSnapshot;
 use crate::testing::Recorder;
 use crate::time::{self, Instant};
-use crate::{Backoff, CircuitBreaker, Jitter, Recovery, RetryPolicy, RetryPolicyBuilder, Throttle};
+use crate::{
+    Backoff, CircuitBreaker, Jitter, Recovery, RetryBudget, RetryPolicy, RetryPolicyBuilder, Throttle,
+};
 use crate::{execute_with_recovery, setting::SettingError};
 
 const MS: Duration = Duration::from_millis(1);
@@ -152,7 +154,30 @@ async fn client_of_the_lab_and_a_real_call_decide_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn budget_and_breaker_of_the_lab_are_those_of_a_call() {
+async fn budgets_of_the_lab_are_those_of_a_call() {
+    let budgets: [fn() -> RetryBudget; 6] = [
+        RetryBudget::finagle,
+        RetryBudget::grpc,
+        RetryBudget::aws_standard,
+        RetryBudget::envoy,
+        RetryBudget::default,
+        || RetryBudget::builder().reserve(1).capacity(4).trickle(3_000 * MS).build().unwrap(),
+    ];
+    let mut seen: Vec<Lived> = Vec::new();
+    for budget in budgets {
+        let lived = in_the_lab(even_waits().budget(budget()), false).unwrap();
+        assert_eq!(lived, in_calls(even_waits().budget(budget()), false).await.unwrap(), "{:?}", budget());
+        seen.push(lived);
+    }
+    assert_ne!(seen[4], seen[5], "a setting that was changed through the builder changes both");
+    assert_ne!(seen[1], seen[2]);
+    let adaptive = || even_waits().no_budget().throttle(Throttle::aws_adaptive());
+    let (lived, called) = (in_the_lab(adaptive(), false), in_calls(adaptive(), false).await);
+    assert_eq!(lived.unwrap().events, called.unwrap().events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn breaker_of_the_lab_is_that_of_a_call() {
     let (plain, breaker) = (even_waits().no_budget(), true);
     let lived = in_the_lab(plain.clone(), breaker).unwrap();
     let called = in_calls(plain.clone(), breaker).await.unwrap();

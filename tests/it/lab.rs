@@ -8,7 +8,7 @@ use recoup::lab::{
     Arrivals, Backend, Contender, Discipline, Fault, FaultKind, Figures, Fleet, QueueBound, Recovered,
     Scenario, Spread, compare, contend, draw, run,
 };
-use recoup::{Backoff, CircuitBreaker, Jitter, RetryBudget, RetryPolicy, Window};
+use recoup::{Backoff, CircuitBreaker, Jitter, RetryPolicy, Window};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -195,8 +195,6 @@ fn settings_that_cannot_work_are_named_before_anything_runs() {
     let mut scenario = Scenario::spike(Fleet::new(10, 1.0));
     let policy = || RetryPolicy::builder();
     assert_eq!(refused(&scenario, Contender::new("x", policy().max_attempts(0))), "max_attempts");
-    let none = RetryBudget::builder().share(f64::NAN);
-    assert_eq!(refused(&scenario, Contender::new("x", policy()).budget(none)), "share");
     let breaker = CircuitBreaker::builder("x").failure_rate(-1.0);
     assert_eq!(refused(&scenario, Contender::new("x", policy()).circuit_breaker(breaker)), "failure_rate");
     assert_eq!(

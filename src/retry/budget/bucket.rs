@@ -183,11 +183,6 @@ impl RetryBudgetBuilder {
     /// Names the setting that cannot work: a `share` out of its range, a `capacity` of zero or below the
     /// reserve, a `trickle` of zero.
     pub fn build(self) -> Result<RetryBudget, SettingError> {
-        self.check()?;
-        Ok(self.open())
-    }
-
-    pub(crate) fn check(&self) -> Result<(), SettingError> {
         let check = Check("retry budget");
         let least_share = 1.0 / f64::from(1_000_000);
         if !(least_share..=MAX_SHARE).contains(&self.share) {
@@ -197,21 +192,17 @@ impl RetryBudgetBuilder {
         if self.capacity < self.reserve {
             return Err(check.refuse("capacity", self.capacity, "at least the reserve"));
         }
-        check.longer_than_zero("trickle", self.trickle)
+        check.longer_than_zero("trickle", self.trickle)?;
+        Ok(self.open())
     }
 
     pub(super) fn open(self) -> RetryBudget {
-        self.open_at(time::now())
-    }
-
-    /// For settings that are known to work. The trickle is counted from `start`.
-    pub(crate) fn open_at(self, start: Instant) -> RetryBudget {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 10^9")]
         let share = (self.share * 1e6).round() as u64;
         RetryBudget(Kind::Bucket(Arc::new(Bucket {
             level: Level::new(u64::from(self.reserve) * TOKEN, u64::from(self.capacity) * TOKEN),
             paid_until: AtomicU64::new(0),
-            start,
+            start: time::now(),
             share,
             // A period that 64 bits cannot count is longer than five centuries: never.
             period: u64::try_from(self.trickle.as_nanos()).ok().and_then(NonZeroU64::new),
