@@ -43,6 +43,7 @@ impl Contender {
 
     /// The same, with tokens of which each success earns a tenth, five at most: the rule of Brooker's "Fixing
     /// retries with token buckets and circuit breakers" (2022), in which asking earns nothing.
+    #[expect(clippy::missing_panics_doc, reason = "the numbers stand here, and they build")]
     pub fn token_budget() -> Self {
         let tokens = RetryBudget::builder().share(0.1).reserve(5).capacity(5).no_trickle();
         let tokens = tokens.build().expect("a tenth is a share, and five are as many as five");
@@ -70,6 +71,7 @@ impl Contender {
     }
 
     /// The same as full jitter, under the client throttling of Google's SRE book with K = 2: [`Throttle::sre`].
+    #[expect(clippy::missing_panics_doc, reason = "the numbers stand here, and they build")]
     pub fn sre() -> Self {
         let throttle = Throttle::sre(2.0).expect("the book's own number");
         Self::new("SRE throttling", three_retries().throttle(throttle))
