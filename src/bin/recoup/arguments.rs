@@ -27,9 +27,15 @@ Without --scenario it runs outage, spike, errors and brownout over three fleets.
                            none          one attempt, and no other
                            full-jitter   three retries after full jitter, and nothing that holds them back
                            token-budget  the same, a tenth of a retry for each success
+                           finagle       the same, within Finagle's budget
+                           grpc          the same, under gRPC's throttling
+                           aws           the same, within the quota of the AWS SDKs
+                           envoy         the same, within Envoy's budget
+                           sre           the same, under the SRE book's client throttling
+                           aws-adaptive  the same, under the AWS SDKs' adaptive rate
                            breaker-calls the same, under a breaker over the last 100 calls
                            breaker-time  the same, under a breaker over the last 30 s
-                         [all of them]
+                         [default,none,full-jitter,finagle,grpc,breaker-calls; regret: all of them]
   --seed N               of all that is left to chance; the same seed gives the same report [1]
   --draws N              regret: how many faults [100]
   --json FILE            write the reports down as a JSON list
@@ -146,7 +152,8 @@ impl Said {
         for path in &self.policies {
             contenders.push(named::policy(path)?);
         }
-        contenders.extend(self.against.unwrap_or_else(Contender::references));
+        let usual = || if self.regret { Contender::references() } else { named::usual() };
+        contenders.extend(self.against.unwrap_or_else(usual));
         let subjects = match (self.regret, self.scenarios.is_empty()) {
             (true, _) => Vec::new(),
             (false, true) => {

@@ -29,14 +29,32 @@ pub(crate) const CONTENTION: &str = "contention";
 
 type Named = fn() -> Contender;
 
-const CONTENDERS: [(&str, Named); 6] = [
+const CONTENDERS: [(&str, Named); 12] = [
     ("default", Contender::adaptive),
     ("none", Contender::no_retry),
     ("full-jitter", Contender::full_jitter),
     ("token-budget", Contender::token_budget),
+    ("finagle", Contender::finagle),
+    ("grpc", Contender::grpc),
+    ("aws", Contender::aws_standard),
+    ("envoy", Contender::envoy),
+    ("sre", Contender::sre),
+    ("aws-adaptive", Contender::aws_adaptive),
     ("breaker-calls", Contender::breaker_of_calls),
     ("breaker-time", Contender::breaker_of_time),
 ];
+
+/// What scenarios are run with if nobody says otherwise: few enough to be looked at.
+pub(crate) fn usual() -> Vec<Contender> {
+    vec![
+        Contender::adaptive(),
+        Contender::no_retry(),
+        Contender::full_jitter(),
+        Contender::finagle(),
+        Contender::grpc(),
+        Contender::breaker_of_calls(),
+    ]
+}
 
 /// The policies of a list of names.
 pub(crate) fn contenders(list: &str) -> Result<Vec<Contender>, Problem> {

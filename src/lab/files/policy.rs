@@ -9,7 +9,7 @@ use super::error::FileError;
 use super::place::line_of;
 use super::span::Span;
 use super::waits::{BackoffKeys, JitterKeys};
-use super::withhold::{BudgetKeys, ThrottleKeys};
+use super::withhold::{BudgetKeys, ThrottleKeys, when};
 use crate::backoff::Jitter;
 use crate::lab::contender::Contender;
 use crate::retry::{RetryPolicy, RetryPolicyBuilder, Timed};
@@ -77,17 +77,15 @@ impl Contender {
         let breaker = breaker.map_err(refused("circuit_breaker"))?;
 
         let policy = keys.schedule().map_err(refused("backoff"))?;
-        let policy = match (throttle, &budget) {
-            (Some(Some(throttle)), _) => policy.throttle(throttle),
-            (Some(None), _) | (None, Some(_)) => policy.no_budget(),
-            (None, None) => policy,
+        let policy = match (&throttle, &budget) {
+            (Some(None), _) | (None, Some(None)) => policy.no_budget(),
+            _ => policy,
         };
+        let policy = when(policy, budget.flatten(), RetryPolicyBuilder::budget);
+        let policy = when(policy, throttle.flatten(), RetryPolicyBuilder::throttle);
         RetryPolicy::<Timed>::try_from(policy.clone()).map_err(refused("backoff"))?;
 
         let mut contender = Self::new(keys.name.map_or_else(|| name.into(), Arc::from), policy);
-        if let Some(Some(budget)) = budget {
-            contender = contender.budget(budget);
-        }
         if let Some(breaker) = breaker {
             contender = contender.circuit_breaker(breaker);
         }

@@ -24,6 +24,8 @@ pub(super) struct ThrottleKeys {
     probe_within: Option<Span>,
     memory: Option<Span>,
     trickle: Option<Span>,
+    /// How many times what it accepts a backend is sent, under the throttle of the SRE book.
+    k: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -31,6 +33,8 @@ pub(super) struct ThrottleKeys {
 enum ThrottleName {
     Fleet,
     SingleClient,
+    Sre,
+    AwsAdaptive,
     None,
 }
 
@@ -48,6 +52,10 @@ pub(super) struct BudgetKeys {
 #[serde(rename_all = "snake_case")]
 enum BudgetName {
     Tokens,
+    Finagle,
+    Grpc,
+    AwsStandard,
+    Envoy,
     None,
 }
 
@@ -74,8 +82,18 @@ fn none_of(check: Check, given: &[(&'static str, bool)]) -> Result<(), SettingEr
 impl ThrottleKeys {
     /// `None` if there is to be none.
     pub(super) fn read(&self) -> Result<Option<Throttle>, SettingError> {
+        let check = Check("throttle");
+        if self.kind != ThrottleName::Sre {
+            none_of(check, &[("k", self.k.is_some())])?;
+        }
+        let other = || none_of(check, &self.given());
         let builder = match self.kind {
-            ThrottleName::None => return none_of(Check("throttle"), &self.given()).map(|()| None),
+            ThrottleName::None => return other().map(|()| None),
+            ThrottleName::AwsAdaptive => return other().map(|()| Some(Throttle::aws_adaptive())),
+            ThrottleName::Sre => {
+                other()?;
+                return Throttle::sre(self.k.unwrap_or(2.0)).map(Some);
+            }
             ThrottleName::Fleet => Throttle::builder(),
             ThrottleName::SingleClient => Throttle::builder().without_history(1.0),
         };
@@ -114,23 +132,30 @@ impl ThrottleKeys {
 
 impl BudgetKeys {
     /// `None` if there is to be none.
-    pub(super) fn read(&self) -> Result<Option<RetryBudgetBuilder>, SettingError> {
-        let builder = match self.kind {
-            BudgetName::None => {
-                let given = [
-                    ("share", self.share.is_some()),
-                    ("reserve", self.reserve.is_some()),
-                    ("capacity", self.capacity.is_some()),
-                    ("trickle", self.trickle.is_some()),
-                ];
-                return none_of(Check("retry budget"), &given).map(|()| None);
-            }
-            BudgetName::Tokens => RetryBudget::builder(),
+    pub(super) fn read(&self) -> Result<Option<RetryBudget>, SettingError> {
+        let ready = match self.kind {
+            BudgetName::Tokens => return self.tokens().map(Some),
+            BudgetName::Finagle => Some(RetryBudget::finagle()),
+            BudgetName::Grpc => Some(RetryBudget::grpc()),
+            BudgetName::AwsStandard => Some(RetryBudget::aws_standard()),
+            BudgetName::Envoy => Some(RetryBudget::envoy()),
+            BudgetName::None => None,
         };
+        let given = [
+            ("share", self.share.is_some()),
+            ("reserve", self.reserve.is_some()),
+            ("capacity", self.capacity.is_some()),
+            ("trickle", self.trickle.is_some()),
+        ];
+        none_of(Check("retry budget"), &given).map(|()| ready)
+    }
+
+    fn tokens(&self) -> Result<RetryBudget, SettingError> {
+        let builder = RetryBudget::builder();
         let builder = when(builder, self.share, RetryBudgetBuilder::share);
         let builder = when(builder, self.reserve, RetryBudgetBuilder::reserve);
         let builder = when(builder, self.capacity, RetryBudgetBuilder::capacity);
         let builder = when(builder, time(self.trickle), RetryBudgetBuilder::trickle);
-        builder.build().map(|_| Some(builder))
+        builder.build()
     }
 }
