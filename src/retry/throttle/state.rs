@@ -36,8 +36,8 @@ const CALLS_IN_TEN_SECONDS: f32 = 0.2 * 10.0;
 const BLIPS: f32 = 0.03;
 
 /// That share is learned quickly and forgotten slowly, so that a dependency which fails one attempt in ten by
-/// chance is not taken for a better one after each run of luck. It is above [`BLIPS`] from about one in eighty on.
-const BLIPS_UP: f32 = 0.05;
+/// chance is not taken for a better one after each run of luck. It is above [`BLIPS`] from about one in 150 on.
+const BLIPS_UP: f32 = 0.1;
 const BLIPS_DOWN: f32 = 0.01;
 
 /// The time limit of an attempt that has none, for what goes by it.
