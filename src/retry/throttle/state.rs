@@ -12,6 +12,17 @@ use crate::time::Instant;
 const UP: f32 = 0.15;
 const DOWN: f32 = 0.3;
 
+/// For so long after an overload it takes fewer marks to see the next: a share of the usual threshold, which each
+/// mark approaches faster. A fleet that is let back in meets what it left, and the sooner it sees
+/// that, the less its load swings.
+const WARY_SECONDS: u8 = 20;
+const WARY_FROM: f32 = 0.5;
+const WARY_UP: f32 = 0.5;
+
+/// What is seen in that time makes it last longer only from here on: one timeout now and then, which some
+/// dependencies always have, does not.
+const BEYOND_DOUBT: f32 = 0.8;
+
 /// A slow success of less weight than this is a clean one.
 const MARK: f32 = 0.2;
 
@@ -73,7 +84,8 @@ pub(super) struct State {
     pub(super) run: u16,
     /// Attempts that ended within the memory, as far as the rules want to know.
     pub(super) seen: u8,
-    asked: bool,
+    /// The second in which the dependency was last overloaded beyond doubt; 0 is never, or long ago.
+    wary: u8,
 }
 
 impl State {
@@ -93,7 +105,7 @@ impl State {
             trickle_at: 0,
             run: 0,
             seen: 0,
-            asked: false,
+            wary: 0,
         }
     }
 
@@ -108,11 +120,10 @@ impl State {
 
     /// The client calls.
     pub(super) fn called(&mut self, now: Tick) {
-        if self.asked {
+        if self.asked_at != 0 {
             let gap = seconds(now, self.asked_at);
             self.gap = if self.gap <= 0.0 { gap } else { self.gap + 0.2 * (gap - self.gap) };
         }
-        self.asked = true;
         self.asked_at = now;
     }
 
@@ -124,8 +135,8 @@ impl State {
     /// Forgets what is older than the memory.
     fn forget(&mut self, rules: &Rules, now: Tick) {
         if self.seen > 0 && elapsed(now, self.seen_at) > rules.memory() {
-            let Self { tokens, gap, blips, asked_at, trickle_at, asked, .. } = *self;
-            *self = Self { tokens, gap, blips, asked_at, trickle_at, asked, ..Self::new(rules) };
+            let Self { tokens, gap, blips, asked_at, trickle_at, .. } = *self;
+            *self = Self { tokens, gap, blips, asked_at, trickle_at, ..Self::new(rules) };
         }
     }
 
@@ -163,6 +174,9 @@ impl State {
             (self.clean_at, self.cut_at, self.raised_at) = (now, now, now);
         }
         self.seen_at = now;
+        if self.is_wary() && second(now).wrapping_sub(self.wary) >= WARY_SECONDS {
+            self.wary = 0;
+        }
         self.seen = self.seen.saturating_add(1);
     }
 
@@ -175,7 +189,7 @@ impl State {
         #[expect(clippy::cast_possible_truncation, reason = "a share")]
         let earned = rules.settings.share as f32;
         self.tokens = (self.tokens + earned).min(rules.capacity());
-        let step = if weight > self.overload { UP } else { DOWN };
+        let step = if weight > self.overload { self.up() } else { DOWN };
         self.overload += step * (weight - self.overload);
         if weight >= MARK {
             self.cut(rules, limit, now);
@@ -198,7 +212,7 @@ impl State {
         self.seen(rules, now);
         self.run = self.run.saturating_add(1);
         if ended.overload {
-            self.overload += UP * (1.0 - self.overload);
+            self.overload += self.up() * (1.0 - self.overload);
             self.cut(rules, ended.limit, now);
         }
     }
@@ -211,6 +225,8 @@ impl State {
             [settings.overloaded_at as f32, settings.cut as f32, settings.least_admission as f32]
         };
         let goes_on = seconds(now, self.clean_at) > SPAN;
+        let beyond_doubt = self.overload > if self.is_wary() { BEYOND_DOUBT } else { from };
+        let from = if self.is_wary() { from * WARY_FROM } else { from };
         if !goes_on || self.overload <= from {
             return;
         }
@@ -223,6 +239,17 @@ impl State {
         }
         self.admission = (self.admission * cut).max(least);
         (self.cut_at, self.raised_at) = (now, now);
+        if beyond_doubt {
+            self.wary = second(now);
+        }
+    }
+
+    fn is_wary(&self) -> bool {
+        self.wary != 0
+    }
+
+    fn up(&self) -> f32 {
+        if self.is_wary() { WARY_UP } else { UP }
     }
 
     /// Takes a token for a retry, or says why there is none.
@@ -302,6 +329,13 @@ fn seconds(now: Tick, then: Tick) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "only short times matter")]
     let millis = elapsed(now, then) as f32;
     millis / 1000.0
+}
+
+/// The second of a tick, round and round within a byte, and never 0.
+fn second(tick: Tick) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "round and round")]
+    let second = (tick / 1000) as u8;
+    second.max(1)
 }
 
 fn millis(seconds: f32) -> u32 {

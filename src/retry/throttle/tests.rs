@@ -234,6 +234,50 @@ fn who_is_held_back_is_told_when_to_come_back_and_then_goes_through() {
     assert!(client.throttle.admit(Priority::Low, &client.now.into()).is_ok());
 }
 
+/// A settled client that went through an overload and was let back in.
+fn let_back_in() -> Client {
+    let mut client = Client::settled();
+    (0..20).for_each(|_| {
+        let _held_back = client.call(200 * MS, Call::TimedOut);
+    });
+    while client.seen().admission < 1.0 || client.seen().overload > 0.0 {
+        let _held_back = client.call(200 * MS, Call::Quick);
+    }
+    client
+}
+
+/// How many timeouts, half a second apart, it takes until admission is cut.
+fn until_cut(client: &mut Client) -> usize {
+    (1..).find(|_| client.call(500 * MS, Call::TimedOut).is_err() || client.seen().admission < 1.0).unwrap()
+}
+
+#[test]
+fn who_was_let_back_in_sees_the_next_overload_sooner() {
+    let mut client = let_back_in();
+    assert_eq!(until_cut(&mut client), 1);
+    assert_eq!(until_cut(&mut Client::settled()), 5);
+}
+
+#[test]
+fn wariness_is_over_after_twenty_seconds() {
+    let mut client = let_back_in();
+    (0..21).for_each(|_| client.call(SECOND, Call::Quick).unwrap());
+    assert_eq!(until_cut(&mut client), 5);
+}
+
+#[test]
+fn a_timeout_now_and_then_does_not_keep_a_client_wary() {
+    let mut client = let_back_in();
+    for nth in 0..25 {
+        let how = if nth % 5 == 0 { Call::TimedOut } else { Call::Quick };
+        let _held_back = client.call(SECOND, how);
+    }
+    while client.seen().overload > 0.0 {
+        let _held_back = client.call(100 * MS, Call::Quick);
+    }
+    assert_eq!(until_cut(&mut client), 5);
+}
+
 #[test]
 fn evidence_is_forgotten_after_the_memory() {
     let mut client = Client::settled();
