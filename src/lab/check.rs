@@ -27,7 +27,8 @@ impl Scenario {
     /// # Errors
     ///
     /// Names the first setting that cannot work: one that is zero, negative or NaN where it must not be, or too
-    /// large for the memory or the patience of anybody.
+    /// large for the memory or the patience of anybody; and shares of errors and losses that are more than all of
+    /// the calls at any moment.
     pub fn check(&self) -> Result<(), SettingError> {
         self.fleet.check()?;
         self.backend.check()?;
@@ -41,6 +42,7 @@ impl Scenario {
             fault.check(&self.backend)?;
         }
         span("warm_up", self.warm_up, true)?;
+        self.shares_fit()?;
         span("after", self.after, true)?;
         span("after", self.ends(), false)?;
         if self.busiest() * self.ends().as_secs_f64() > MOST_REQUESTS {
@@ -51,6 +53,28 @@ impl Scenario {
     }
 
     /// The most requests that are made in a second.
+    /// Whether the calls that fail and those that are lost are together no more than all, at every moment.
+    fn shares_fit(&self) -> Result<(), SettingError> {
+        let share = |fault: &Fault| match fault.kind {
+            FaultKind::Errors { share } | FaultKind::Losses { share } => share,
+            _ => 0.0,
+        };
+        for fault in self.faults.iter().filter(|fault| share(fault) > 0.0) {
+            // A sum is at its highest when one of its parts begins.
+            let is_on = |other: &&Fault| other.from <= fault.from && fault.from < other.ends();
+            let sum: f64 = self.faults.iter().filter(is_on).map(share).sum();
+            // Tenths add up to a little more than they are.
+            if sum > 1.0 + 1e-9 {
+                return Err(CHECK.refuse(
+                    "share",
+                    sum,
+                    "at most 1.0 with those of all faults at the same time",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn busiest(&self) -> f64 {
         let spike = |fault: &Fault| match fault.kind {
             FaultKind::Spike { factor } => Some(factor * self.backend.capacity()),
@@ -164,6 +188,27 @@ mod tests {
             assert_eq!(refused(|s| s.backend.slowdown = slowdown), "slowdown");
         }
         assert_eq!(refused(|s| s.faults[0].kind = FaultKind::DeadShards { shards: 2 }), "shards");
+        let with = |kind, from| {
+            move |s: &mut Scenario| {
+                s.faults[0].kind = FaultKind::Errors { share: 0.6 };
+                s.faults.push(Fault::new(kind, from, Duration::from_secs(5)));
+            }
+        };
+        let (errors, losses) = (FaultKind::Errors { share: 0.5 }, FaultKind::Losses { share: 0.5 });
+        // The first is there from 30 s to 60 s, the other for 5 s.
+        let second = Duration::from_secs(1);
+        for from in [25 * second + Duration::from_nanos(1), 30 * second, Duration::from_nanos(59_999_999_999)]
+        {
+            assert_eq!(refused(with(errors, from)), "share");
+            assert_eq!(refused(with(losses, from)), "share");
+        }
+        for (kind, from) in
+            [(errors, 60 * second), (losses, 25 * second), (FaultKind::Losses { share: 0.4 }, 30 * second)]
+        {
+            let mut scenario = Scenario::spike(Fleet::new(50, 10.0));
+            with(kind, from)(&mut scenario);
+            scenario.check().unwrap();
+        }
         assert_eq!(refused(|s| s.faults[0].kind = FaultKind::DeadShards { shards: 0 }), "shards");
     }
 

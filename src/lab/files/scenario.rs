@@ -59,8 +59,7 @@ impl Scenario {
     /// # Errors
     ///
     /// [`FileError`] for a text that is no TOML, a key that is unknown or missing, a time without its unit, and for
-    /// all that [`check`](Self::check) refuses; and for shares of errors and losses that add up to more than one
-    /// at any moment.
+    /// all that [`check`](Self::check) refuses.
     pub fn from_toml(text: &str) -> Result<Self, FileError> {
         let keys: ScenarioKeys = super::parse(text)?;
         let mut scenario = Self::quiet(Fleet {
@@ -93,9 +92,9 @@ impl Scenario {
                 alone.check().map(|()| fault)
             });
             scenario.faults.push(alone.map_err(|error| refused("faults", nth, &error))?);
-            shares_fit(&scenario.faults).map_err(|error| refused("faults", nth, &error))?;
+            // With those before it: together they may be longer than a run, or more than all of the calls.
+            scenario.check().map_err(|error| refused("faults", nth, &error))?;
         }
-        scenario.check().map_err(|error| refused("fleet", 0, &error))?;
         Ok(scenario)
     }
 }
@@ -169,21 +168,4 @@ impl FaultKeys {
         };
         Ok(Fault::new(kind, self.from.0, self.lasting.0))
     }
-}
-
-/// Whether the calls that fail and those that are lost are together no more than all, at every moment.
-fn shares_fit(faults: &[Fault]) -> Result<(), SettingError> {
-    let share = |fault: &Fault| match fault.kind {
-        FaultKind::Errors { share } | FaultKind::Losses { share } => share,
-        _ => 0.0,
-    };
-    for fault in faults.iter().filter(|fault| share(fault) > 0.0) {
-        // A sum is at its highest when one of its parts begins.
-        let is_on = |other: &&Fault| other.from <= fault.from && fault.from < other.ends();
-        let sum: f64 = faults.iter().filter(is_on).map(share).sum();
-        if sum > 1.0 + 1e-9 {
-            return Err(CHECK.refuse("share", sum, "at most 1.0 with those of all faults at the same time"));
-        }
-    }
-    Ok(())
 }
