@@ -51,7 +51,7 @@ mod tests;
 mod weather;
 mod writers;
 
-pub use self::compare::{Comparison, Standing, compare};
+pub use self::compare::{Comparison, Standing, compare, compare_told};
 pub use self::contender::Contender;
 pub use self::draw::draw;
 pub use self::report::{Figures, Recovered, Report, Run, Sample};

@@ -89,6 +89,7 @@ fn faults_by_chance_are_compared() {
         ["lab", "regret", "--draws", "1", "--seed", "7", "--against", "none", "--json", "regret.json"];
     let output = recoup(&folder, &arguments);
     assert!(out(&output).starts_with("1 faults by chance, seed 7\n"), "{}", out(&output));
+    assert!(output.stderr.is_empty(), "no bar where nobody watches");
     let json = fs::read_to_string(folder.join("regret.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["standings"][0]["regrets"], serde_json::json!([0.0]));

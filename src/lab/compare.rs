@@ -1,6 +1,7 @@
 //! Policies side by side, over many faults by chance.
 
 use std::fmt;
+use std::sync::mpsc;
 use std::thread;
 
 use super::contender::Contender;
@@ -90,31 +91,54 @@ struct Outcome {
 ///
 /// [`SettingError`], if a policy does not build.
 pub fn compare(contenders: &[Contender], draws: u32, seed: u64) -> Result<Comparison, SettingError> {
+    compare_told(contenders, draws, seed, |_| {})
+}
+
+/// As [`compare`], and tells how much of it is done, above 0.0 and up to 1.0, after each of the faults: for
+/// whoever shows that to somebody who waits. It is told on the thread that called.
+///
+/// ```
+/// use recoup::lab::{Contender, compare_told};
+///
+/// let mut told = Vec::new();
+/// compare_told(&[Contender::no_retry()], 2, 190, |share| told.push(share))?;
+/// assert_eq!(told, [0.5, 1.0]);
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`compare`].
+pub fn compare_told(
+    contenders: &[Contender],
+    draws: u32,
+    seed: u64,
+    mut tell: impl FnMut(f64),
+) -> Result<Comparison, SettingError> {
     let mut outcomes = vec![Vec::new(); draws as usize];
     let next = AtomicU32::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= draws {
-                return Ok(done);
-            }
-            done.push((index, one(contenders, seed, index)?));
-        }
-    };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let parts: Vec<Result<_, SettingError>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, _>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        workers.into_iter().map(join).collect()
-    });
-    for part in parts {
-        for (index, of_all) in part? {
-            outcomes[index as usize] = of_all;
+    thread::scope(|scope| {
+        let (report, came) = mpsc::channel();
+        for _ in 0..threads {
+            let (report, next) = (report.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    // Nobody listens any more once something went wrong.
+                    if index >= draws || report.send((index, one(contenders, seed, index))).is_err() {
+                        return;
+                    }
+                }
+            });
         }
-    }
+        drop(report); // or it would be waited for
+        for ((index, of_all), done) in came.into_iter().zip(1_u32..) {
+            outcomes[index as usize] = of_all?;
+            tell(f64::from(done) / f64::from(draws));
+        }
+        Ok::<(), SettingError>(())
+    })?;
     let standings = contenders.iter().enumerate().map(|(nth, contender)| standing(nth, contender, &outcomes));
     Ok(Comparison { seed, standings: standings.collect() })
 }
