@@ -32,6 +32,7 @@ mod letters;
 mod limits_in_recovery;
 mod load_shedder;
 mod rate_limiter;
+mod metastable;
 mod reconnect;
 mod retry_bugs;
 mod retry_needs;
