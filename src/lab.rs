@@ -21,6 +21,7 @@
 //! ```
 //!
 //! [`compare`] does that for faults that are drawn by chance, and says what each policy would have to regret.
+//! The server's half takes part by [`Discipline::shedder`]: the crate's own load shedder in front of the backend.
 //! [`contend`] is another experiment: writers that meet in one row, which is what jitter was invented for.
 //!
 //! # What the model leaves out
@@ -45,6 +46,7 @@ mod reference;
 mod report;
 mod run;
 mod scenario;
+mod shedding;
 mod tally;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::scenario::{Backend, Discipline, Spread};
+use super::scenario::{Backend, Discipline, Scenario, Spread};
+use super::shedding::Shedding;
 use crate::random::Dice;
+use crate::time::Instant;
 
 /// One attempt of one call in flight: the place of the call, and which of its attempts this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) struct Shard {
     discipline: Discipline,
     skip_expired: bool,
     slowdown: f64,
+    /// Who decides instead of all this, if the backend has one.
+    shedder: Option<Shedding>,
 }
 
 #[derive(Debug)]
@@ -32,25 +36,43 @@ struct Waiting {
     since: u64,
 }
 
+/// One who waited and is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) ticket: Ticket,
+    /// When it should come back, if it is told.
+    pub(super) retry_in: Option<Duration>,
+}
+
 /// What a shard says to a call that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// A server begins with it.
     Served,
-    /// It waits.
+    /// It waits, unless it is among those that were dropped.
     Queued,
     /// There is no room.
     TurnedAway,
 }
 
 impl Shard {
-    /// The shards of a backend.
-    pub(super) fn all(backend: &Backend) -> Vec<Self> {
+    /// The shards of a scenario's backend, whose time starts at `start`.
+    pub(super) fn all(scenario: &Scenario, seed: u64, start: Instant) -> Vec<Self> {
+        let backend = &scenario.backend;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked, and saturates")]
         let bound = backend.queue_of_a_shard() as usize;
         let (each, rest) = (backend.servers / backend.shards, backend.servers % backend.shards);
         let idle = |nth| each + u32::from(nth < rest);
         let Backend { discipline, skip_expired, slowdown, .. } = *backend;
+        let shedder = |nth: u32| match discipline {
+            Discipline::Shedder { target, interval } => {
+                // Shards of one seed would draw the same and be asked again together.
+                let dice = Dice::seeded(seed.wrapping_add(u64::from(nth) << 40));
+                let rules = Shedding::rules(idle(nth), bound, target, interval);
+                Some(Shedding::new(rules, dice, scenario.timeout, start))
+            }
+            Discipline::Fifo | Discipline::CoDelLifo { .. } => None,
+        };
         let shard = |nth| Self {
             idle: idle(nth),
             bound,
@@ -59,12 +81,16 @@ impl Shard {
             discipline,
             skip_expired,
             slowdown,
+            shedder: shedder(nth),
         };
         (0..backend.shards).map(shard).collect()
     }
 
     /// A call comes. Calls that have waited too long meanwhile go into `dropped`.
-    pub(super) fn comes(&mut self, ticket: Ticket, now: u64, dropped: &mut Vec<Ticket>) -> Answer {
+    pub(super) fn comes(&mut self, ticket: Ticket, now: u64, dropped: &mut Vec<Dropped>) -> Answer {
+        if let Some(shedder) = &mut self.shedder {
+            return shedder.comes(ticket, now, dropped);
+        }
         if self.idle > 0 {
             self.idle -= 1;
             return Answer::Served;
@@ -85,8 +111,11 @@ impl Shard {
         &mut self,
         now: u64,
         is_gone: impl Fn(Ticket) -> bool,
-        dropped: &mut Vec<Ticket>,
+        dropped: &mut Vec<Dropped>,
     ) -> Option<Ticket> {
+        if let Some(shedder) = &mut self.shedder {
+            return shedder.next(now, dropped);
+        }
         self.shed(now, dropped);
         loop {
             let next =
@@ -107,13 +136,17 @@ impl Shard {
     /// How fast it is, of its full speed.
     pub(super) fn speed(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "queues are far shorter than 2^53")]
-        let full = self.waiting.len() as f64 / self.bound.max(1) as f64;
+        let full = self.queued() as f64 / self.bound.max(1) as f64;
         1.0 - self.slowdown * full
+    }
+
+    fn queued(&self) -> usize {
+        self.shedder.as_ref().map_or(self.waiting.len(), Shedding::queued)
     }
 
     fn newest_first(&self, now: u64) -> bool {
         match self.discipline {
-            Discipline::Fifo => false,
+            Discipline::Fifo | Discipline::Shedder { .. } => false,
             Discipline::CoDelLifo { interval, .. } => self.stands(now, interval),
         }
     }
@@ -123,13 +156,13 @@ impl Shard {
     }
 
     /// Turns away who has waited too long: the oldest are in front, whoever is served next.
-    fn shed(&mut self, now: u64, dropped: &mut Vec<Ticket>) {
+    fn shed(&mut self, now: u64, dropped: &mut Vec<Dropped>) {
         let Discipline::CoDelLifo { target, interval } = self.discipline else { return };
         let most = if self.stands(now, interval) { target } else { interval };
         while let Some(oldest) = self.waiting.front()
             && u128::from(now - oldest.since) > most.as_nanos()
         {
-            dropped.push(oldest.ticket);
+            dropped.push(Dropped { ticket: oldest.ticket, retry_in: None });
             self.waiting.pop_front();
         }
     }
@@ -160,6 +193,8 @@ pub(super) fn normal(dice: &Dice) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Fleet;
+    use crate::time;
 
     const MS: u64 = 1_000_000;
 
@@ -171,7 +206,16 @@ mod tests {
         let mut backend = Backend::new(1, Duration::from_millis(1));
         backend.queue = super::super::QueueBound::Calls(3);
         change(&mut backend);
-        Shard::all(&backend).remove(0)
+        shards(backend).remove(0)
+    }
+
+    fn shards(backend: Backend) -> Vec<Shard> {
+        let scenario = Scenario { backend, ..Scenario::quiet(Fleet::new(1, 1.0)) };
+        Shard::all(&scenario, 1, time::now())
+    }
+
+    fn gone(dropped: &[Dropped]) -> Vec<u32> {
+        dropped.iter().map(|dropped| dropped.ticket.place).collect()
     }
 
     #[test]
@@ -210,7 +254,7 @@ mod tests {
         }
         assert_eq!(shard.next(100 * MS, |_| false, &mut dropped), Some(ticket(1)), "it does not stand yet");
         assert_eq!(shard.next(151 * MS, |_| false, &mut dropped), None, "both have waited for too long");
-        assert_eq!(dropped, [ticket(2), ticket(3)]);
+        assert_eq!(gone(&dropped), [2, 3]);
 
         let mut shard = one_server(|backend| {
             let (target, interval) = (Duration::from_millis(50), Duration::from_millis(100));
@@ -221,7 +265,7 @@ mod tests {
         }
         dropped.clear();
         assert_eq!(shard.next(120 * MS, |_| false, &mut dropped), Some(ticket(3)), "the newest");
-        assert_eq!(dropped, [ticket(1)], "the oldest has waited for too long");
+        assert_eq!(gone(&dropped), [1], "the oldest has waited for too long");
     }
 
     #[test]
@@ -236,7 +280,7 @@ mod tests {
     fn servers_are_dealt_out_to_all_shards() {
         let mut backend = Backend::new(10, Duration::from_millis(1));
         backend.shards = 4;
-        assert_eq!(Shard::all(&backend).iter().map(|shard| shard.idle).collect::<Vec<_>>(), [3, 3, 2, 2]);
+        assert_eq!(shards(backend).iter().map(|shard| shard.idle).collect::<Vec<_>>(), [3, 3, 2, 2]);
     }
 
     #[test]

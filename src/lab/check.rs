@@ -31,18 +31,19 @@ impl Scenario {
     /// the calls at any moment.
     pub fn check(&self) -> Result<(), SettingError> {
         self.fleet.check()?;
+        // Before the backend, whose shedder may have its target from it.
+        span("timeout", self.timeout, false)?;
         self.backend.check()?;
         let cells = u64::from(self.fleet.clients) * u64::from(self.backend.shards);
         if cells > MOST_CELLS {
             let allowed = "at most 16,000,000 together with the shards that each client keeps state for";
             return Err(CHECK.refuse("clients", self.fleet.clients, allowed));
         }
-        span("timeout", self.timeout, false)?;
         for fault in &self.faults {
             fault.check(&self.backend)?;
         }
-        span("warm_up", self.warm_up, true)?;
         self.shares_fit()?;
+        span("warm_up", self.warm_up, true)?;
         span("after", self.after, true)?;
         span("after", self.ends(), false)?;
         if self.busiest() * self.ends().as_secs_f64() > MOST_REQUESTS {
@@ -52,7 +53,6 @@ impl Scenario {
         Ok(())
     }
 
-    /// The most requests that are made in a second.
     /// Whether the calls that fail and those that are lost are together no more than all, at every moment.
     fn shares_fit(&self) -> Result<(), SettingError> {
         let share = |fault: &Fault| match fault.kind {
@@ -75,6 +75,7 @@ impl Scenario {
         Ok(())
     }
 
+    /// The most requests that are made in a second.
     fn busiest(&self) -> f64 {
         let spike = |fault: &Fault| match fault.kind {
             FaultKind::Spike { factor } => Some(factor * self.backend.capacity()),
@@ -109,9 +110,12 @@ impl Backend {
         if self.queue_of_a_shard() > MOST_IN_A_SHARD {
             return Err(CHECK.refuse("queue", self.queue, "at most 100,000,000 calls in each shard"));
         }
-        if let Discipline::CoDelLifo { target, interval } = self.discipline {
-            span("target", target, false)?;
-            span("interval", interval, false)?;
+        match self.discipline {
+            Discipline::Fifo => {}
+            Discipline::CoDelLifo { target, interval } | Discipline::Shedder { target, interval } => {
+                span("target", target, false)?;
+                span("interval", interval, false)?;
+            }
         }
         if !(0.0..1.0).contains(&self.slowdown) {
             return Err(CHECK.refuse("slowdown", self.slowdown, "from 0.0 and below 1.0"));
@@ -184,10 +188,6 @@ mod tests {
             assert_eq!(refused(|s| s.faults[0].kind = FaultKind::Errors { share }), "share");
             assert_eq!(refused(|s| s.faults[0].kind = FaultKind::Losses { share }), "share");
         }
-        for slowdown in [-0.1, 1.0, f64::NAN] {
-            assert_eq!(refused(|s| s.backend.slowdown = slowdown), "slowdown");
-        }
-        assert_eq!(refused(|s| s.faults[0].kind = FaultKind::DeadShards { shards: 2 }), "shards");
         let with = |kind, from| {
             move |s: &mut Scenario| {
                 s.faults[0].kind = FaultKind::Errors { share: 0.6 };
@@ -209,6 +209,10 @@ mod tests {
             with(kind, from)(&mut scenario);
             scenario.check().unwrap();
         }
+        for slowdown in [-0.1, 1.0, f64::NAN] {
+            assert_eq!(refused(|s| s.backend.slowdown = slowdown), "slowdown");
+        }
+        assert_eq!(refused(|s| s.faults[0].kind = FaultKind::DeadShards { shards: 2 }), "shards");
         assert_eq!(refused(|s| s.faults[0].kind = FaultKind::DeadShards { shards: 0 }), "shards");
     }
 
@@ -231,6 +235,9 @@ mod tests {
             assert_eq!(refused(|s| s.faults[0].lasting = none), "lasting");
             let managed = Discipline::CoDelLifo { target: none, interval: none };
             assert_eq!(refused(|s| s.backend.discipline = managed), "target");
+            let shedder = |target, interval| Discipline::Shedder { target, interval };
+            assert_eq!(refused(|s| s.backend.discipline = shedder(none, s.timeout)), "target");
+            assert_eq!(refused(|s| s.backend.discipline = shedder(s.timeout, none)), "interval");
         }
         assert_eq!(refused(|s| s.after = Duration::MAX), "after");
         assert_eq!(refused(|s| s.warm_up = Duration::MAX), "warm_up");

@@ -20,19 +20,20 @@ use crate::time::Instant;
 pub(super) enum Trouble {
     /// Nobody listens there.
     Refused,
-    /// The backend has no room.
-    Overloaded,
+    /// The backend has no room, and may say when to come back.
+    Overloaded(Option<Duration>),
     /// The backend did its work, and failed.
     Failed,
 }
 
 impl From<Trouble> for Classification {
     fn from(trouble: Trouble) -> Self {
-        Self::of(match trouble {
-            Trouble::Refused => Category::Network,
-            Trouble::Overloaded => Category::ServiceUnavailable,
-            Trouble::Failed => Category::ExternalService,
-        })
+        match trouble {
+            Trouble::Refused => Self::of(Category::Network),
+            Trouble::Overloaded(None) => Self::of(Category::ServiceUnavailable),
+            Trouble::Overloaded(Some(hint)) => Self::of(Category::ServiceUnavailable).retry_after(hint),
+            Trouble::Failed => Self::of(Category::ExternalService),
+        }
     }
 }
 

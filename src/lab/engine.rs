@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::agenda::{Agenda, Entry, What};
 use super::arrivals::Source;
-use super::backend::{Answer, Shard, Ticket};
+use super::backend::{Answer, Dropped, Shard, Ticket};
 use super::clients::{Client, Fleet, Trouble};
 use super::scenario::Scenario;
 use super::tally::Tally;
@@ -46,7 +46,7 @@ pub(super) struct Engine<'r> {
     attempts: u64,
     services: Dice,
     chances: Dice,
-    dropped: Vec<Ticket>,
+    dropped: Vec<Dropped>,
     tally: Tally,
 }
 
@@ -78,7 +78,7 @@ impl<'r> Engine<'r> {
             source: Source::new(scenario, dice(1)),
             places: Vec::new(),
             free: Vec::new(),
-            shards: Shard::all(&scenario.backend),
+            shards: Shard::all(scenario, seed.wrapping_mul(4), start),
             agenda: Agenda::default(),
             patience: VecDeque::new(),
             requests: 0,
@@ -211,7 +211,7 @@ impl<'r> Engine<'r> {
             match self.shards[shard as usize].comes(ticket, now, &mut self.dropped) {
                 Answer::Served => self.serve(shard, ticket),
                 Answer::Queued => {}
-                Answer::TurnedAway => self.ends(ticket, Ok(Err(Trouble::Overloaded))),
+                Answer::TurnedAway => self.ends(ticket, Ok(Err(Trouble::Overloaded(None)))),
             }
             self.turn_dropped_away();
         }
@@ -257,8 +257,8 @@ impl<'r> Engine<'r> {
     }
 
     fn turn_dropped_away(&mut self) {
-        while let Some(ticket) = self.dropped.pop() {
-            self.ends(ticket, Ok(Err(Trouble::Overloaded)));
+        while let Some(Dropped { ticket, retry_in }) = self.dropped.pop() {
+            self.ends(ticket, Ok(Err(Trouble::Overloaded(retry_in))));
         }
     }
 

@@ -100,7 +100,8 @@ pub struct Backend {
     pub queue: QueueBound,
     /// Who is served next. Default: [`Discipline::Fifo`].
     pub discipline: Discipline,
-    /// Whether a call whose caller has gone is skipped when its turn comes. Default: no.
+    /// Whether a call whose caller has gone is skipped when its turn comes. Default: no. A
+    /// [shedder](Discipline::Shedder) goes by the timeout, whatever is said here.
     pub skip_expired: bool,
     /// The share of its speed that the backend loses while its queue is full, growing evenly with the queue:
     /// from 0.0, below 1.0. Default: 0.0.
@@ -169,6 +170,52 @@ pub enum Discipline {
         /// How long a queue may stand before that holds; until then it is how long a call may wait.
         interval: Duration,
     },
+    /// What the crate's own [`LoadShedder`](crate::LoadShedder) says, which each shard has in front of its servers.
+    ///
+    /// Its queue is that of the backend, and the deadline of a call is that its caller waits for
+    /// [`timeout`](Scenario::timeout). Whoever is turned away is told at once, and when to come back.
+    /// [`shedder`](Self::shedder) gives one that suits a timeout.
+    Shedder {
+        /// The wait that does no harm: [`target`](crate::LoadShedderBuilder::target).
+        target: Duration,
+        /// For how long the longest wait must be above it: [`interval`](crate::LoadShedderBuilder::interval).
+        interval: Duration,
+    },
+}
+
+impl Discipline {
+    /// A [shedder](Self::Shedder) with its defaults, for callers who wait so long: its target is a tenth of that,
+    /// its interval 100 ms.
+    ///
+    /// It does more than any policy of the clients can. In the ready [spike](Scenario::spike) of 5,000 clients
+    /// with a request a second, against a plain queue and against this:
+    ///
+    /// | clients | plain: in the fault | after it, 30 s | recovery | shedder: in the fault | after it, 30 s | recovery |
+    /// |---|---|---|---|---|---|---|
+    /// | without retries | 7 % | 64 % | 11 s | 83 % | 100 % | at once |
+    /// | three retries after full jitter | 7 % | 0 % | never | 97 % | 98.8 % | 19 s |
+    /// | the same, given up after 2 s | 7 % | 0 % | never | 84 % | 99.9 % | 0.9 s |
+    /// | the default | 41 % | 100 % | 0.1 s | 90 % | 98.4 % | 9 s |
+    ///
+    /// Where it takes longer that is because nothing was lost: who comes back when told to, up to a minute later,
+    /// is served then, and keeps the servers busy. A [deadline](crate::RetryPolicyBuilder::deadline) ends that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recoup::lab::{Contender, Discipline, Fleet, Scenario, run};
+    ///
+    /// let mut scenario = Scenario::spike(Fleet::new(100, 1.0));
+    /// scenario.backend.discipline = Discipline::shedder(scenario.timeout);
+    /// let figures = run(&scenario, &[Contender::full_jitter()], 1)?.runs[0].figures.clone();
+    /// assert!(figures.goodput_in_fault > Some(0.6));
+    /// assert!(!figures.recovery.is_stuck());
+    /// # Ok::<(), recoup::SettingError>(())
+    /// ```
+    #[must_use]
+    pub fn shedder(timeout: Duration) -> Self {
+        let target = (timeout / 10).max(Duration::from_nanos(1));
+        Self::Shedder { target, interval: Duration::from_millis(100) }
+    }
 }
 
 /// Something that goes wrong for a while.

@@ -83,6 +83,29 @@ fn every_kind_of_thing_can_be_said() {
 }
 
 #[test]
+fn a_shedder_goes_by_the_timeout_unless_it_says_otherwise() {
+    let ms = Duration::from_millis;
+    let shedder = |target, interval| Discipline::Shedder { target, interval };
+    for (said, expected) in [
+        ("", shedder(ms(200), ms(100))),
+        ("target = \"30ms\"", shedder(ms(30), ms(100))),
+        ("interval = \"1s\"", shedder(ms(200), ms(1_000))),
+        ("target = \"30ms\"\ninterval = \"1s\"", shedder(ms(30), ms(1_000))),
+    ] {
+        let read =
+            scenario(&format!("timeout = \"2s\"\n[backend]\ndiscipline = \"shedder\"\n{said}")).unwrap();
+        assert_eq!(read.backend.discipline, expected, "{said}");
+        let mut short = read;
+        (short.warm_up, short.after) = (ms(0), ms(10));
+        let json: serde_json::Value = serde_json::from_str(&run(&short, &[], 1).unwrap().to_json()).unwrap();
+        assert_eq!(json["scenario"]["backend"]["discipline"], "shedder");
+        assert!(json["scenario"]["backend"]["target"].is_string(), "what was not said is written down too");
+    }
+    names(scenario("[backend]\ndiscipline = \"shedder\"\ntarget = \"0s\""), 4, "target");
+    names(scenario("timeout = \"0s\"\n[backend]\ndiscipline = \"shedder\""), 2, "timeout");
+}
+
+#[test]
 fn a_time_without_a_unit_is_refused_and_told_how() {
     for number in ["30", "0.5", "-1", "nan", "\"30\"", "\"0\""] {
         let told = names(scenario(&format!("timeout = {number}")), 2, "timeout");

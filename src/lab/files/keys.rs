@@ -77,6 +77,7 @@ pub(super) enum QueueKeys {
 pub(super) enum DisciplineName {
     Fifo,
     CodelLifo,
+    Shedder,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ impl From<&Backend> for BackendKeys {
             Discipline::Fifo => (DisciplineName::Fifo, None, None),
             Discipline::CoDelLifo { target, interval } => {
                 (DisciplineName::CodelLifo, Some(Span(target)), Some(Span(interval)))
+            }
+            Discipline::Shedder { target, interval } => {
+                (DisciplineName::Shedder, Some(Span(target)), Some(Span(interval)))
             }
         };
         Self {

@@ -8,6 +8,7 @@ use super::keys::{
     ArrivalsName, BackendKeys, DisciplineName, FaultKeys, FaultName, QueueKeys, ScenarioKeys, SpreadName,
 };
 use super::place::line_of;
+use super::span::Span;
 use crate::lab::scenario::{
     Arrivals, Backend, Discipline, Fault, FaultKind, Fleet, QueueBound, Scenario, Spread,
 };
@@ -18,8 +19,8 @@ const CHECK: Check = Check("lab");
 // What goes with a kind, when it is missing and when it is there without it.
 const LOG_NORMAL: [&str; 2] =
     ["given with the spread `log_normal`", "left out unless the spread is `log_normal`"];
-const CODEL: [&str; 2] =
-    ["given with the discipline `codel_lifo`", "left out unless the discipline is `codel_lifo`"];
+const MANAGED: [&str; 2] =
+    ["given with the discipline `codel_lifo`", "left out unless the discipline is `codel_lifo` or `shedder`"];
 const TIMES: [&str; 2] =
     ["given with the kinds `spike` and `brownout`", "left out unless the kind is `spike` or `brownout`"];
 const PART: [&str; 2] =
@@ -79,7 +80,8 @@ impl Scenario {
         set(&mut scenario.timeout, keys.timeout.map(|span| span.0));
         set(&mut scenario.warm_up, keys.warm_up.map(|span| span.0));
         set(&mut scenario.after, keys.after.map(|span| span.0));
-        keys.backend.change(&mut scenario.backend).map_err(|error| refused("backend", 0, &error))?;
+        let changed = keys.backend.change(scenario.timeout, &mut scenario.backend);
+        changed.map_err(|error| refused("backend", 0, &error))?;
         // One after the other, so that the line is that of what is wrong: the fleet, with a backend that nobody
         // can object to; the backend, which has the size that the fleet needs if nobody said another; each fault.
         let fleet =
@@ -106,7 +108,7 @@ fn set<T>(setting: &mut T, said: Option<T>) {
 }
 
 impl BackendKeys {
-    fn change(self, backend: &mut Backend) -> Result<(), SettingError> {
+    fn change(self, timeout: Duration, backend: &mut Backend) -> Result<(), SettingError> {
         set(&mut backend.servers, self.servers);
         set(&mut backend.service, self.service.map(|span| span.0));
         let is_log_normal = self.spread == Some(SpreadName::LogNormal);
@@ -121,17 +123,31 @@ impl BackendKeys {
             Some(QueueKeys::Calls(calls)) => backend.queue = QueueBound::Calls(calls),
             None => {}
         }
-        let is_codel = self.discipline == Some(DisciplineName::CodelLifo);
-        let target = belongs("target", self.target, is_codel, CODEL)?;
-        let interval = belongs("interval", self.interval, is_codel, CODEL)?;
-        if let (Some(target), Some(interval)) = (target, interval) {
-            backend.discipline = Discipline::CoDelLifo { target: target.0, interval: interval.0 };
+        if self.discipline == Some(DisciplineName::Shedder) {
+            backend.discipline = shedder(timeout, self.target, self.interval);
+        } else {
+            let is_codel = self.discipline == Some(DisciplineName::CodelLifo);
+            let target = belongs("target", self.target, is_codel, MANAGED)?;
+            let interval = belongs("interval", self.interval, is_codel, MANAGED)?;
+            if let (Some(target), Some(interval)) = (target, interval) {
+                backend.discipline = Discipline::CoDelLifo { target: target.0, interval: interval.0 };
+            }
         }
         set(&mut backend.skip_expired, self.skip_expired);
         set(&mut backend.slowdown, self.slowdown);
         set(&mut backend.shards, self.shards);
         Ok(())
     }
+}
+
+/// What is not said is that of the builder of a shedder whose deadline is the timeout.
+fn shedder(timeout: Duration, target: Option<Span>, interval: Option<Span>) -> Discipline {
+    let mut shedder = Discipline::shedder(timeout);
+    if let Discipline::Shedder { target: wait, interval: stands } = &mut shedder {
+        set(wait, target.map(|span| span.0));
+        set(stands, interval.map(|span| span.0));
+    }
+    shedder
 }
 
 /// A setting that must be there for one kind of a thing, and must not be for the others.
