@@ -221,7 +221,7 @@ fn policy_that_would_repeat_for_ever_in_one_moment_is_refused() {
 fn odd_scenarios_run_to_their_end() {
     let quiet = Scenario::quiet(Fleet::new(1, 20.0));
     let fault = |kind, from, lasting| Fault::new(kind, from, lasting);
-    let changes: [fn(&mut Scenario); 7] = [
+    let changes: [fn(&mut Scenario); 9] = [
         |_| {},
         |s| (s.warm_up, s.after) = (Duration::ZERO, MS),
         |s| s.backend.queue = QueueBound::Calls(0),
@@ -231,6 +231,12 @@ fn odd_scenarios_run_to_their_end() {
         },
         |s| s.backend = Backend::new(1, 3600 * SECOND),
         |s| (s.timeout, s.fleet.arrivals) = (Duration::from_nanos(1), Arrivals::Regular),
+        |s| s.backend.discipline = Discipline::shedder(s.timeout),
+        |s| {
+            s.timeout = Duration::from_nanos(1);
+            (s.backend.servers, s.backend.shards, s.backend.queue) = (7, 3, QueueBound::Calls(0));
+            s.backend.discipline = Discipline::shedder(s.timeout);
+        },
         |s| (s.timeout, s.backend.spread) = (3600 * SECOND, Spread::LogNormal { sigma: 3.0 }),
     ];
     let faults = [
