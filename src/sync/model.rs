@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -38,19 +39,45 @@ pub(crate) fn outcomes<T: Ord + Send + 'static>(
 /// the checker says so.
 pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Sleeper(thread::current())));
+    let sleeper = Arc::new(Sleeper::here());
+    let waker = Waker::from(Arc::clone(&sleeper));
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => sleeper.sleep(),
         }
     }
 }
 
-struct Sleeper(thread::Thread);
+/// A thread that sleeps between two polls, and is unparked only while it does. Loom forgets that a thread was
+/// unparked if that thread then has to wait for a lock before it parks.
+struct Sleeper {
+    thread: thread::Thread,
+    // Not a checker's: nothing changes turns between a look at them and what follows from it.
+    woken: AtomicBool,
+    asleep: AtomicBool,
+}
+
+impl Sleeper {
+    fn here() -> Self {
+        Self { thread: thread::current(), woken: AtomicBool::new(false), asleep: AtomicBool::new(false) }
+    }
+
+    fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        if !self.woken.swap(false, Ordering::SeqCst) {
+            thread::park();
+            self.woken.store(false, Ordering::SeqCst);
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}
 
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
     }
 }
