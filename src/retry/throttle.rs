@@ -5,6 +5,8 @@ mod anew;
 mod cell;
 mod cubic;
 mod rules;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 mod snapshot;
 mod sre;
 mod state;
