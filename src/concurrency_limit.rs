@@ -8,6 +8,8 @@ mod core;
 mod formula;
 mod gate;
 mod leave;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 #[cfg(test)]
 mod simulation;
 mod tally;
