@@ -2,6 +2,8 @@
 
 mod call;
 mod flights;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 
 use std::fmt;
 use std::future::Future;
