@@ -8,6 +8,8 @@ mod door;
 pub(crate) mod line;
 #[cfg(test)]
 mod promises;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
