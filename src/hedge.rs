@@ -8,6 +8,8 @@ mod histogram;
 mod latency;
 mod plan;
 mod race;
+#[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
+mod schedules;
 mod snapshot;
 #[cfg(test)]
 mod tail_at_scale;
