@@ -41,16 +41,19 @@ fn make_calls(limit: &ConcurrencyLimit, calls: usize, outcome: Outcome, now: Ins
     calls.into_iter().for_each(|call| call.settle_at(outcome, &now.into()));
 }
 
-/// Two calls end at once, after the end of the window.
-fn end_two_at_once(limit: &ConcurrencyLimit, outcome: Outcome, start: Instant) {
-    let end = move |limit: &ConcurrencyLimit| {
-        Leave::taken(&limit.core).settle(start + AFTER, outcome, true, &(start + AFTER).into());
-    };
-    (0..2).for_each(|_| limit.core.enter(Priority::Normal, &start.into()).unwrap());
-    let other = limit.clone();
-    let ends = thread::spawn(move || end(&other));
-    end(limit);
-    ends.join().unwrap();
+/// A call ends that was under way, after the end of the first window.
+fn end_with_overload(limit: &ConcurrencyLimit, start: Instant) {
+    let at = start + AFTER;
+    Leave::taken(&limit.core).settle(at, Outcome::Failure, true, &at.into());
+}
+
+/// A limit of 4 with so many calls under way, whose window lacks one that ended.
+fn nearly_full(calls: usize, start: Instant) -> ConcurrencyLimit {
+    let limit = limit(4);
+    make_calls(&limit, 4, Outcome::Failure, start);
+    make_calls(&limit, 3, Outcome::Failure, start);
+    (0..calls).for_each(|_| limit.core.enter(Priority::Normal, &start.into()).unwrap());
+    limit
 }
 
 /// With nobody in flight, what is believed is what is held to.
@@ -139,26 +142,16 @@ fn nobody_is_let_in_above_a_limit_that_has_fallen() {
 }
 
 #[test]
-fn window_that_two_end_at_once_raises_the_limit_once() {
+fn window_that_two_end_at_once_lowers_the_limit_once() {
     outcomes(|| {
-        let (limit, start) = (limit(2), time::now());
-        make_calls(&limit, 2, Outcome::Success, start);
-        make_calls(&limit, 1, Outcome::Success, start);
-        end_two_at_once(&limit, Outcome::Success, start);
-        assert_idle_at(&limit, 3);
-        assert_eq!(limit.snapshot().samples, 5, "each is counted in one window");
-    });
-}
-
-#[test]
-fn window_that_two_end_with_overload_lowers_the_limit_once() {
-    outcomes(|| {
-        let (limit, start) = (limit(4), time::now());
-        make_calls(&limit, 4, Outcome::Failure, start);
-        make_calls(&limit, 3, Outcome::Failure, start);
-        end_two_at_once(&limit, Outcome::Failure, start);
+        let start = time::now();
+        let limit = nearly_full(2, start);
+        let other = limit.clone();
+        let ends = thread::spawn(move || end_with_overload(&other, start));
+        end_with_overload(&limit, start);
+        ends.join().unwrap();
         assert_idle_at(&limit, 2);
-        assert_eq!(limit.snapshot().dropped, 9);
+        assert_eq!(limit.snapshot().dropped, 9, "each is counted in one window");
     });
 }
 

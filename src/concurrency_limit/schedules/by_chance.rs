@@ -3,6 +3,21 @@
 use super::*;
 
 #[test]
+fn window_that_another_has_closed_is_not_closed_again_with_the_calls_of_the_next() {
+    outcomes(|| {
+        let start = time::now();
+        let limit = nearly_full(3, start);
+        let other = limit.clone();
+        let ends = thread::spawn(move || end_with_overload(&other, start));
+        end_with_overload(&limit, start);
+        end_with_overload(&limit, start);
+        ends.join().unwrap();
+        assert_idle_at(&limit, 2);
+        assert_eq!(limit.snapshot().dropped, 10, "each is counted in one window");
+    });
+}
+
+#[test]
 fn crowd_under_a_limit_that_moves_leaves_nothing_behind() {
     let came = outcomes(|| {
         let (limit, start) = (limit(2), time::now());
