@@ -1,7 +1,5 @@
 //! What coalesced calls promise in whatever order callers come, answer and go away.
 
-#![expect(clippy::unwrap_used, reason = "a thread that fails, fails the model")]
-
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
 

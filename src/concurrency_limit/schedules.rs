@@ -38,7 +38,9 @@ fn hold(inside: &AtomicU64, most: u64) {
 /// So many calls at once, which all end like this.
 fn make_calls(limit: &ConcurrencyLimit, calls: usize, outcome: Outcome, now: Instant) {
     let calls: Vec<_> = (0..calls).map(|_| enter(limit, now).unwrap()).collect();
-    calls.into_iter().for_each(|call| call.settle_at(outcome, &now.into()));
+    for call in calls {
+        call.settle_at(outcome, &now.into());
+    }
 }
 
 /// A call ends that was under way, after the end of the first window.

@@ -1,7 +1,5 @@
 //! What is counted for hedges in whatever order threads count it.
 
-#![expect(clippy::unwrap_used, reason = "a thread that fails, fails the model")]
-
 #[cfg(all(test, recoup_shuttle))]
 mod by_chance;
 

@@ -6,7 +6,7 @@
 mod by_chance;
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -186,10 +186,8 @@ fn give_up(mut place: Place, now: Instant) -> Option<Result<(), ShedReason>> {
     wait_for(poll_fn(|cx| match place.poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer.map(drop).map_err(|why| why.reason))),
         Poll::Pending if left.is_some() => Poll::Pending,
-        Poll::Pending => match *left.insert(place.leave(now)) {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
-        },
+        Poll::Pending if *left.insert(place.leave(now)) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
     }))
 }
 
@@ -229,7 +227,7 @@ fn call_dropped_at_any_moment_gives_its_slot_to_who_waits() {
         let shared = Arc::new((shedder(1, 1), AtomicU64::new(0)));
         let others = Arc::clone(&shared);
         let goes = thread::spawn(move || {
-            let mut call = pin!(others.0.call(|| std::future::pending::<Result<(), ()>>()).work(HIGH));
+            let mut call = pin!(others.0.call(pending::<Result<(), ()>>).work(HIGH));
             assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         });
         assert_eq!(ask(&shared.0, LOW, &shared.1), Ok(()));
