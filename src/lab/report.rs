@@ -93,7 +93,8 @@ pub struct Figures {
     pub latency_p99: f64,
 }
 
-/// When goodput was back, after the last fault: at 99 % of what it was before the first one, and stayed there
+/// When goodput was back, after the last fault: at 99 % of what it was before the first one, or as near as so few
+/// requests can tell, and stayed there
 /// for 5 s.
 ///
 /// ```
