@@ -19,6 +19,9 @@ const WARY_SECONDS: u8 = 20;
 const WARY_FROM: f32 = 0.5;
 const WARY_UP: f32 = 0.5;
 
+/// Who calls more often than this sees the next overload soon enough.
+const WARY_GAP: f32 = 0.1;
+
 /// What is seen in that time makes it last longer only from here on: one timeout now and then, which some
 /// dependencies always have, does not.
 const BEYOND_DOUBT: f32 = 0.8;
@@ -239,7 +242,7 @@ impl State {
         }
         self.admission = (self.admission * cut).max(least);
         (self.cut_at, self.raised_at) = (now, now);
-        if beyond_doubt {
+        if beyond_doubt && self.gap >= WARY_GAP {
             self.wary = second(now);
         }
     }
