@@ -292,6 +292,8 @@ pub(crate) struct Attempted {
     pub(crate) hinted: bool,
     /// What kind of trouble it failed with.
     pub(crate) category: Option<Category>,
+    /// How much its call matters.
+    pub(crate) priority: Priority,
 }
 
 impl Attempted {
@@ -304,7 +306,7 @@ impl Attempted {
         let hinted = matches!(answer.advice(), Advice::RetryAfter(_));
         let says_something = overload || answer.health() == Health::Failure;
         let category = Some(answer.category());
-        says_something.then_some(Self { took: None, limit, overload, hinted, category })
+        says_something.then_some(Self { limit, overload, hinted, category, ..Self::default() })
     }
 
     /// How much a success looks like overload, from 0.0 to 1.0.

@@ -156,3 +156,22 @@ async fn g4_token_of_a_retry_that_is_dropped_while_it_waits_comes_back() {
     drop(waiting);
     assert_eq!(throttle.snapshot().tokens.to_bits(), 10.0_f32.to_bits());
 }
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_critical_calls_find_the_tokens_that_are_kept_for_them() {
+    let throttle = Throttle::builder().gate(u32::MAX).reserve(Priority::Critical, 0.3).build().unwrap();
+    let recovery = recovery(RetryPolicy::fixed(MS).max_attempts(99).throttle(throttle).build().unwrap());
+    let attempts = |priority| {
+        let context = CallContext::new("pay").with_priority(priority);
+        let recovery = &recovery;
+        async move {
+            let made = execute_with_recovery(recovery.with_context(&context), |_| async {
+                Err::<(), _>(Category::Network)
+            });
+            made.await.unwrap_err().attempts()
+        }
+    };
+    assert_eq!(attempts(Priority::Normal).await, 1 + 7);
+    assert_eq!(attempts(Priority::High).await, 1);
+    assert_eq!(attempts(Priority::Critical).await, 1 + 3);
+}

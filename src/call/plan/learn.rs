@@ -185,7 +185,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             None => None,
         };
         if let Some(throttle) = policies.throttle() {
-            match throttle.reserve(past.repeats, &past.seen.unwrap_or_default(), now) {
+            let failed = Attempted { priority: policies.priority(), ..past.seen.unwrap_or_default() };
+            match throttle.reserve(past.repeats, &failed, now) {
                 Ok(leave) => past.leave = Some(leave),
                 Err(_) if waited && throttle.take_trickle(now.get()) => {}
                 Err(Withheld::Spent) => return Err(Reason::BudgetExhausted),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Throttle;
+use crate::priority::{Priority, Reserves};
 use crate::random::Dice;
 use crate::setting::{Check, SettingError};
 use crate::time::{self, Instant};
@@ -47,6 +48,7 @@ pub struct ThrottleBuilder {
     pub(super) probe_within: Duration,
     pub(super) memory: Duration,
     pub(super) trickle: Duration,
+    pub(super) reserves: Reserves,
     pub(super) seed: Option<u64>,
 }
 
@@ -66,6 +68,7 @@ impl ThrottleBuilder {
             probe_within: Duration::from_secs(2),
             memory: Duration::from_secs(60),
             trickle: Duration::from_secs(30),
+            reserves: Reserves::NONE,
             seed: None,
         }
     }
@@ -83,6 +86,20 @@ impl ThrottleBuilder {
     /// Tokens saved in good times are what an outage can be met with, by each member of a fleet.
     pub const fn capacity(mut self, tokens: u32) -> Self {
         self.capacity = tokens;
+        self
+    }
+
+    /// Keeps this share of the tokens for retries of calls of this priority and above, from 0.0 to 1.0; together at
+    /// most 1.0. Default: none is kept, and all are alike.
+    ///
+    /// ```
+    /// use recoup::{Priority, Throttle};
+    /// assert!(Throttle::builder().reserve(Priority::Critical, 0.3).build().is_ok());
+    /// let error = Throttle::builder().reserve(Priority::High, f64::NAN).build().unwrap_err();
+    /// assert_eq!(error.setting, "reserve");
+    /// ```
+    pub const fn reserve(mut self, priority: Priority, share: f64) -> Self {
+        self.reserves = self.reserves.keep(priority, share);
         self
     }
 
@@ -192,6 +209,7 @@ impl ThrottleBuilder {
                 return Err(CHECK.refuse(setting, share, "at least 0.0 and at most 1.0"));
             }
         }
+        self.reserves.check(CHECK)?;
         CHECK.at_least_one("capacity", self.capacity)?;
         CHECK.at_least_one("gate", self.gate)?;
         if self.history > u32::from(u8::MAX) {

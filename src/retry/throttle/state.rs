@@ -265,7 +265,7 @@ impl State {
                 self.may_repeat_an_overload(rules)?;
             }
         }
-        if self.tokens < 1.0 {
+        if self.tokens < 1.0 + rules.kept_from(failed.priority) {
             return Err(Withheld::Spent);
         }
         self.tokens -= 1.0;
@@ -301,6 +301,13 @@ impl Rules {
         #[expect(clippy::cast_possible_truncation, reason = "round and round")]
         let seconds = since.as_secs() as Tick;
         seconds.wrapping_mul(1000).wrapping_add(since.subsec_millis())
+    }
+
+    /// The tokens that are for those who matter more.
+    #[expect(clippy::cast_precision_loss, reason = "few tokens")]
+    fn kept_from(&self, priority: Priority) -> f32 {
+        let kept = self.settings.reserves.kept_from(priority, self.settings.capacity.into());
+        u32::try_from(kept).unwrap_or(u32::MAX) as f32
     }
 
     #[expect(clippy::cast_precision_loss, reason = "few tokens")]

@@ -123,6 +123,17 @@ fn nothing_is_paid_in_for_asking_or_by_the_second() {
 }
 
 #[test]
+fn tokens_that_are_kept_are_for_retries_that_matter() {
+    let builder = Throttle::builder().reserve(Priority::Critical, 0.2).reserve(Priority::High, 0.3);
+    let client = Client::new(builder);
+    let spent = |priority| {
+        let failed = Attempted { priority, ..plain() };
+        (0..20).take_while(|_| client.retry(&failed).is_ok()).count()
+    };
+    assert_eq!(Priority::ALL.map(spent), [5, 0, 3, 2], "from the lowest to the highest, ten in all");
+}
+
+#[test]
 fn leave_that_is_dropped_gives_its_token_back() {
     let client = Client::settled();
     let leaves: Vec<_> =
