@@ -1,7 +1,7 @@
 //! Dead letters: calls that were given up, kept with all that is needed to try them again.
 //!
 //! A [`DeadLetter`] says what was called, with what, why it failed and how often. A [`DeadLetterQueue`] keeps
-//! letters until somebody delivers, discards or parks them; [`MemoryQueue`] keeps them in this process.
+//! letters until somebody delivers, discards or quarantines them; [`MemoryQueue`] keeps them in this process.
 //!
 //! A letter goes round like this:
 //!
@@ -10,12 +10,15 @@
 //!            ▲                 │
 //!            ├──Release────────┤   or the lease runs out
 //!            │                 ▼
-//!            └────unpark──── Parked   redriven too often, never settled, or put aside by hand
+//!            └────reinstate──── Quarantined   redriven too often, never settled, or put aside by hand
 //! ```
 
+mod by_hand;
 mod chain;
 mod error;
 mod filter;
+mod fingerprint;
+mod groups;
 mod history;
 mod letter;
 mod memory;
@@ -25,14 +28,18 @@ mod reason;
 mod settlement;
 mod stats;
 
+pub use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 pub use crate::dead_letter::chain::{ErrorChain, ErrorFrame};
 pub use crate::dead_letter::error::{PushError, PushErrorKind, QueueError, SettleError};
 pub use crate::dead_letter::filter::LetterFilter;
+pub(crate) use crate::dead_letter::filter::States;
+pub use crate::dead_letter::fingerprint::Fingerprint;
+pub use crate::dead_letter::groups::LetterGroup;
 pub use crate::dead_letter::history::{AttemptRecord, History};
-pub use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
+pub use crate::dead_letter::letter::{DeadLetter, Edited, LetterId, LetterState, Origin};
 pub use crate::dead_letter::memory::{Loss, MemoryQueue, MemoryQueueBuilder, WhenFull};
 pub use crate::dead_letter::payload::Payload;
-pub use crate::dead_letter::queue::{DeadLetterQueue, LeaseToken, Leased, MAX_UNSETTLED, Receipt};
+pub use crate::dead_letter::queue::{DeadLetterQueue, LeaseToken, Leased, MAX_UNSETTLED, Receipt, Survives};
 pub use crate::dead_letter::reason::DeadReason;
 pub use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 pub use crate::dead_letter::stats::QueueStats;

@@ -151,6 +151,8 @@ mod coalesce;
 mod concurrency_limit;
 mod cooldown;
 mod dead_letter;
+#[cfg(any(feature = "archive", feature = "redb"))]
+mod envelope;
 mod error;
 mod event;
 mod fallback;
@@ -204,10 +206,10 @@ pub use crate::concurrency_limit::{
 };
 pub use crate::cooldown::{Cooldown, CooldownBuilder, CoolingDown, FirstAttempts};
 pub use crate::dead_letter::{
-    AttemptRecord, DeadLetter, DeadLetterQueue, DeadReason, ErrorChain, ErrorFrame, Failed, History,
-    LeaseToken, Leased, LetterFilter, LetterId, LetterState, Loss, MAX_UNSETTLED, MemoryQueue,
-    MemoryQueueBuilder, Payload, PushError, PushErrorKind, QueueError, QueueStats, Receipt, SettleError,
-    Settled, Settlement, WhenFull,
+    Act, AttemptRecord, ByHand, DeadLetter, DeadLetterQueue, DeadReason, Deed, Edited, ErrorChain,
+    ErrorFrame, Failed, Fingerprint, History, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
+    LetterState, Loss, MAX_UNSETTLED, MemoryQueue, MemoryQueueBuilder, Origin, Payload, PushError,
+    PushErrorKind, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement, Survives, WhenFull,
 };
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};

@@ -38,13 +38,29 @@ pub struct ErrorFrame {
     pub message: String,
     /// The name of its type, where that is known.
     pub type_name: Option<String>,
+    /// The code that it carries, where it has one: what the other side calls this trouble.
+    pub code: Option<String>,
 }
 
 impl ErrorFrame {
     /// A frame whose type is not known. The message is cut at 4 KiB.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: text(&message), type_name: None }
+        Self { message: text(&message), type_name: None, code: None }
+    }
+
+    /// The name of its type, cut at 4 KiB. Default: not known.
+    #[must_use]
+    pub fn type_name(mut self, name: impl Into<String>) -> Self {
+        self.type_name = Some(cut(name.into()));
+        self
+    }
+
+    /// The code that it carries, cut at 4 KiB. Default: none.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(cut(code.into()));
+        self
     }
 }
 
@@ -88,7 +104,8 @@ impl ErrorChain {
 
     /// The bytes of text it holds.
     pub(super) fn size(&self) -> usize {
-        let of = |frame: &ErrorFrame| frame.message.len() + frame.type_name.as_ref().map_or(0, String::len);
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of = |frame: &ErrorFrame| frame.message.len() + length(&frame.type_name) + length(&frame.code);
         self.frames.iter().map(of).sum()
     }
 }
@@ -98,6 +115,7 @@ impl FromIterator<ErrorFrame> for ErrorChain {
         let bounded = |frame: ErrorFrame| ErrorFrame {
             message: cut(frame.message),
             type_name: frame.type_name.map(cut),
+            code: frame.code.map(cut),
         };
         Self { frames: frames.into_iter().take(Self::MAX_FRAMES).map(bounded).collect() }
     }
@@ -197,7 +215,9 @@ mod tests {
         let long = format!("a{}", "é".repeat(4000));
         for chain in [
             ErrorChain::from_display(&long),
-            [ErrorFrame { message: long.clone(), type_name: Some(long.clone()) }].into_iter().collect(),
+            [ErrorFrame { message: long.clone(), type_name: Some(long.clone()), code: Some(long.clone()) }]
+                .into_iter()
+                .collect(),
         ] {
             let frame = &chain.frames()[0];
             assert_eq!(frame.message.len(), 4095, "4096 would cut a character in two");

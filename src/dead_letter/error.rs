@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::dead_letter::letter::DeadLetter;
+use crate::dead_letter::letter::{DeadLetter, LetterId};
 
 /// A letter could not be stored. It is handed back, and the queue is as it was.
 ///
@@ -57,6 +57,8 @@ pub enum PushErrorKind {
     Full,
     /// The letter is larger than this queue ever takes.
     TooLarge,
+    /// The letter that it should replace is not in the queue, or somebody works on it.
+    NotAvailable(LetterId),
     /// The queue was closed.
     Closed,
     /// The queue did not answer in time. Nobody knows whether it holds the letter as well.
@@ -70,6 +72,7 @@ impl fmt::Display for PushErrorKind {
         match self {
             Self::Full => f.write_str("dead letter queue is full"),
             Self::TooLarge => f.write_str("dead letter is too large for its queue"),
+            Self::NotAvailable(id) => write!(f, "dead letter {id} is not in the queue, or leased"),
             Self::Closed => f.write_str("dead letter queue is closed"),
             Self::TimedOut => f.write_str("dead letter queue did not answer in time"),
             Self::Storage(message) => write!(f, "dead letter could not be stored: {message}"),
@@ -168,6 +171,7 @@ mod tests {
         let push = [
             PushErrorKind::Full,
             PushErrorKind::TooLarge,
+            PushErrorKind::NotAvailable(LetterId::new(7)),
             PushErrorKind::Closed,
             PushErrorKind::TimedOut,
             PushErrorKind::Storage(storage()),

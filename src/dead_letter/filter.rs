@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use crate::classification::Category;
+use crate::dead_letter::fingerprint::Fingerprint;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
 use crate::dead_letter::reason::DeadReason;
 use crate::time;
 
 /// Which letters are meant: those to which everything applies that was set.
 ///
-/// A new filter means every letter that is not parked.
+/// A new filter means every letter that is not quarantined.
 ///
 /// ```
 /// use recoup::{Category, DeadLetter, DeadReason, LetterFilter};
@@ -22,29 +23,31 @@ use crate::time;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LetterFilter {
-    destination: Option<String>,
-    operation: Option<String>,
-    category: Option<Category>,
-    reason: Option<DeadReason>,
-    idempotency_key: Option<String>,
-    id: Option<LetterId>,
-    after: Option<LetterId>,
-    up_to: Option<LetterId>,
-    died_since: Option<SystemTime>,
-    died_before: Option<SystemTime>,
-    states: States,
+    pub(crate) destination: Option<String>,
+    pub(crate) operation: Option<String>,
+    pub(crate) category: Option<Category>,
+    pub(crate) reason: Option<DeadReason>,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) id: Option<LetterId>,
+    pub(crate) after: Option<LetterId>,
+    pub(crate) up_to: Option<LetterId>,
+    pub(crate) died_since: Option<SystemTime>,
+    pub(crate) died_before: Option<SystemTime>,
+    pub(crate) states: States,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum States {
+pub(crate) enum States {
     #[default]
-    NotParked,
+    NotQuarantined,
     Any,
     Only(LetterState),
 }
 
 impl LetterFilter {
-    /// Means every letter that is not parked.
+    /// Means every letter that is not quarantined.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -82,6 +85,20 @@ impl LetterFilter {
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Only letters of exactly this tenant.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Only letters that died of the same thing: one [group](crate::LetterGroup).
+    #[must_use]
+    pub const fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
         self
     }
 
@@ -137,7 +154,7 @@ impl LetterFilter {
         self
     }
 
-    /// Letters in any state, parked ones too.
+    /// Letters in any state, quarantined ones too.
     #[must_use]
     pub const fn any_state(mut self) -> Self {
         self.states = States::Any;
@@ -166,13 +183,15 @@ impl LetterFilter {
             && same(self.operation.as_deref(), Some(&letter.operation))
             && same(self.destination.as_deref(), letter.destination.as_deref())
             && same(self.idempotency_key.as_deref(), letter.idempotency_key.as_deref())
+            && same(self.tenant.as_deref(), letter.tenant.as_deref())
+            && self.fingerprint.is_none_or(|wanted| wanted == letter.fingerprint())
     }
 
     /// Whether letters in this state can be meant.
     #[must_use]
     pub fn means(&self, state: LetterState) -> bool {
         match self.states {
-            States::NotParked => state != LetterState::Parked,
+            States::NotQuarantined => state != LetterState::Quarantined,
             States::Any => true,
             States::Only(only) => state == only,
         }
@@ -219,9 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn new_filter_means_everything_that_is_not_parked() {
+    fn new_filter_means_everything_that_is_not_quarantined() {
         for (state, meant) in
-            [(LetterState::Ready, true), (LetterState::Leased, true), (LetterState::Parked, false)]
+            [(LetterState::Ready, true), (LetterState::Leased, true), (LetterState::Quarantined, false)]
         {
             let mut letter = letter();
             letter.state = state;
@@ -229,7 +248,7 @@ mod tests {
             assert!(LetterFilter::new().any_state().matches(&letter));
             assert!(LetterFilter::new().state(state).matches(&letter));
         }
-        assert!(!LetterFilter::new().state(LetterState::Parked).matches(&letter()));
+        assert!(!LetterFilter::new().state(LetterState::Quarantined).matches(&letter()));
         assert!(LetterFilter::new().matches(&DeadLetter::new("never stored")));
     }
 

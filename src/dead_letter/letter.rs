@@ -5,7 +5,9 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::classification::{Category, Classification};
+use crate::dead_letter::by_hand::ByHand;
 use crate::dead_letter::chain::ErrorChain;
+use crate::dead_letter::fingerprint::Fingerprint;
 use crate::dead_letter::history::{AttemptRecord, History};
 use crate::dead_letter::payload::Payload;
 use crate::dead_letter::reason::DeadReason;
@@ -46,6 +48,59 @@ impl fmt::Display for LetterId {
     }
 }
 
+/// What an edited letter was before.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use recoup::{ByHand, Edited, LetterId};
+/// let edited = Edited::new(LetterId::new(7), [0; 32], ByHand::of("ana"), SystemTime::UNIX_EPOCH);
+/// assert_eq!(edited.from, LetterId::new(7));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Edited {
+    /// The number that it had.
+    pub from: LetterId,
+    /// The SHA-256 of the payload that it had.
+    pub sha256: [u8; 32],
+    /// Who edited it, and why.
+    pub by: ByHand,
+    /// When, by the wall clock.
+    pub at: SystemTime,
+}
+
+impl Edited {
+    /// Made of the letter with this number, whose payload had this SHA-256.
+    #[must_use]
+    pub const fn new(from: LetterId, sha256: [u8; 32], by: ByHand, at: SystemTime) -> Self {
+        Self { from, sha256, by, at }
+    }
+}
+
+/// Where a letter was first stored: in which queue, and under which number there. No two letters share one.
+///
+/// ```
+/// use recoup::{LetterId, Origin};
+/// let origin = Origin::new(0xabc, LetterId::new(7));
+/// assert_eq!((origin.queue, origin.id.get()), (0xabc, 7));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The queue, by the random number that it was given when it was made.
+    pub queue: u128,
+    /// The number of the letter there.
+    pub id: LetterId,
+}
+
+impl Origin {
+    /// This letter of that queue.
+    #[must_use]
+    pub const fn new(queue: u128, id: LetterId) -> Self {
+        Self { queue, id }
+    }
+}
+
 /// Where a letter stands in its queue.
 ///
 /// ```
@@ -60,7 +115,7 @@ pub enum LetterState {
     /// Somebody works on it.
     Leased,
     /// Put aside until somebody looks at it: no lease takes it unless asked to, and it does not expire.
-    Parked,
+    Quarantined,
 }
 
 /// A call that was given up, with all that is needed to try it again.
@@ -110,13 +165,21 @@ pub struct DeadLetter {
     pub correlation_id: Option<String>,
     /// The key under which the call was made. A redrive uses the same, so it cannot take effect twice.
     pub idempotency_key: Option<String>,
+    /// The W3C trace that the call was part of, so that a redrive can be seen beside it.
+    pub traceparent: Option<String>,
+    /// On whose behalf the call was made, so that one customer's letters can be found, or erased.
+    pub tenant: Option<String>,
     /// What else should travel with it. `Debug` shows it: keep secrets out.
     pub headers: BTreeMap<String, String>,
+    /// What it was before somebody edited it.
+    pub edited: Option<Box<Edited>>,
+    /// Where it was first stored, if it was brought in from another queue.
+    pub origin: Option<Origin>,
     /// How often the queue has leased it out.
     pub deliveries: u32,
-    /// How many redrives failed since it was stored or last unparked.
+    /// How many redrives failed since it was stored or last reinstated.
     pub redrives: u32,
-    /// How many leases ran out with nothing said since it was stored or last unparked. A letter that kills
+    /// How many leases ran out with nothing said since it was stored or last reinstated. A letter that kills
     /// the process which works on it shows here.
     pub unsettled: u32,
     /// Where it stands in its queue.
@@ -140,6 +203,10 @@ impl DeadLetter {
             died_at: time::wall(time::now()),
             correlation_id: None,
             idempotency_key: None,
+            traceparent: None,
+            tenant: None,
+            edited: None,
+            origin: None,
             headers: BTreeMap::new(),
             deliveries: 0,
             redrives: 0,
@@ -233,11 +300,31 @@ impl DeadLetter {
         self
     }
 
+    /// The W3C trace that the call was part of. Default: none. Not checked.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// On whose behalf the call was made. Default: nobody's.
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = Some(tenant.into());
+        self
+    }
+
     /// Adds a header, in place of one of the same name.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
+    }
+
+    /// What it has in common with letters that died of the same thing.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self)
     }
 
     /// How many attempts failed in all, exactly.
@@ -262,13 +349,15 @@ impl DeadLetter {
     #[must_use]
     pub fn size(&self) -> u64 {
         let payload = self.payload.as_ref().map_or(0, |it| it.content_type.len() + it.bytes.len());
-        let names: usize = [&self.destination, &self.correlation_id, &self.idempotency_key]
-            .into_iter()
-            .flatten()
-            .map(String::len)
-            .sum();
+        let names: usize =
+            [&self.destination, &self.correlation_id, &self.idempotency_key, &self.traceparent, &self.tenant]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum();
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let texts = self.operation.len() + self.error.size() + self.attempts.size();
+        let edited = self.edited.as_ref().map_or(0, |edited| edited.by.size());
+        let texts = edited + self.operation.len() + self.error.size() + self.attempts.size();
         u64::try_from(payload + names + headers + texts).unwrap_or(u64::MAX)
     }
 
@@ -302,8 +391,10 @@ mod tests {
             .attempt(AttemptRecord::new(1, SystemTime::UNIX_EPOCH, "fives")) // 5
             .correlation_id("sixsix") // 6
             .idempotency_key("sevens!") // 7
+            .tenant("eighteig") // 8
+            .traceparent("ninenine9") // 9
             .header("k", "vv"); // 3
-        assert_eq!(letter.size(), 133);
+        assert_eq!(letter.size(), 150);
     }
 
     #[test]

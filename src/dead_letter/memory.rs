@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::dead_letter::by_hand::{Act, ByHand};
 use crate::dead_letter::error::{PushError, QueueError, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId};
@@ -135,16 +136,45 @@ impl DeadLetterQueue for MemoryQueue {
         async move { self.with(|ledger, now| ledger.settle(token, settlement, now)) }.boxed()
     }
 
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
-        async move { Ok(self.with(|ledger, now| ledger.unpark(id, now))) }.boxed()
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        async move { Ok(self.with(|ledger, now| ledger.quarantine(filter, by, now))) }.boxed()
     }
 
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        async move { Ok(self.with(|ledger, now| ledger.reinstate(filter, by, now))) }.boxed()
+    }
+
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
         async move {
-            let removed = self.with(|ledger, _| ledger.discard(filter));
+            let removed = self.with(|ledger, now| ledger.discard(filter, by, now));
             Ok(wide(removed.len()))
         }
         .boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>> {
+        async move { self.with(|ledger, now| ledger.replace(old, letter, by, now)) }.boxed()
+    }
+
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
+        async move { Ok(self.with(|ledger, _| ledger.acts(limit))) }.boxed()
     }
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
@@ -170,9 +200,11 @@ pub enum WhenFull {
     /// Hands it back.
     #[default]
     Refuse,
-    /// Drops the oldest ready letters until it fits, and says which. Leased and parked letters stay; if the
+    /// Drops the oldest ready letters until it fits, and says which. Leased and quarantined letters stay; if the
     /// ready ones are not enough, nothing is dropped and the letter is handed back.
     DropOldest,
+    /// Waits for room, for so long at most, and then hands it back.
+    Wait(Duration),
 }
 
 /// Why a queue let go of a letter by itself.
@@ -245,15 +277,15 @@ impl MemoryQueueBuilder {
     }
 
     /// How long a letter is kept, longer than zero, counted on the monotonic clock from when the queue took it
-    /// or it was last unparked. A parked letter is kept until somebody looks at it. Default: for ever.
+    /// or it was last reinstated. A quarantined letter is kept until somebody looks at it. Default: for ever.
     pub const fn time_to_live(mut self, time: Duration) -> Self {
         self.rules.time_to_live = Some(time);
         self
     }
 
-    /// How many redrives of a letter may fail before it is parked, at least 1. Default: 3.
-    pub const fn park_after(mut self, redrives: u32) -> Self {
-        self.rules.park_after = redrives;
+    /// How many redrives of a letter may fail before it is quarantined, at least 1. Default: 3.
+    pub const fn quarantine_after(mut self, redrives: u32) -> Self {
+        self.rules.quarantine_after = redrives;
         self
     }
 

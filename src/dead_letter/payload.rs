@@ -14,9 +14,13 @@ use std::fmt;
 /// assert!(!format!("{payload:?}").contains("4711"));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Payload {
     /// What the bytes are, as a media type.
     pub content_type: String,
+    /// The version of what they are written in, if the caller counts versions: so that a later release knows
+    /// how to read what an older one wrote.
+    pub schema_version: Option<u32>,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
@@ -25,7 +29,14 @@ impl Payload {
     /// Bytes of a type that the caller names.
     #[must_use]
     pub fn new(content_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { content_type: content_type.into(), bytes: bytes.into() }
+        Self { content_type: content_type.into(), schema_version: None, bytes: bytes.into() }
+    }
+
+    /// The version of what the bytes are written in. Default: none.
+    #[must_use]
+    pub const fn schema_version(mut self, version: u32) -> Self {
+        self.schema_version = Some(version);
+        self
     }
 
     /// Bytes of any kind: `application/octet-stream`.
@@ -51,6 +62,7 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Payload")
             .field("content_type", &self.content_type)
+            .field("schema_version", &self.schema_version)
             .field("len", &self.bytes.len())
             .finish_non_exhaustive()
     }

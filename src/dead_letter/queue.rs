@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::dead_letter::by_hand::{Act, ByHand};
 use crate::dead_letter::error::{PushError, QueueError, SettleError};
 use crate::dead_letter::filter::LetterFilter;
+use crate::dead_letter::groups::{Grouping, LetterGroup};
 use crate::dead_letter::letter::{DeadLetter, LetterId};
 use crate::dead_letter::settlement::{Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 
-/// So many leases of one letter may run out with nothing said; then it is parked. A letter that kills the
+/// So many leases of one letter may run out with nothing said; then it is quarantined. A letter that kills the
 /// process which works on it cannot do so for ever.
 pub const MAX_UNSETTLED: u32 = 3;
 
@@ -32,16 +34,16 @@ pub const MAX_UNSETTLED: u32 = 3;
 /// - **D8** A delivered letter is never seen again.
 /// - **D9** Only [`Settlement::Delivered`] removes a leased letter for its holder; a holder says it after the
 ///   destination said so. `lease` gives out the idempotency key that was stored, every time.
-/// - **D10** A letter whose redrives failed too often, or that had [`MAX_UNSETTLED`] leases run out, is parked.
-///   Only [`unpark`](Self::unpark) makes it ready again. One that is leased on request while parked is parked
+/// - **D10** A letter whose redrives failed too often, or that had [`MAX_UNSETTLED`] leases run out, is quarantined.
+///   Only [`reinstate`](Self::reinstate) makes it ready again. One that is leased on request while quarantined is quarantined
 ///   again unless it is delivered.
 /// - **D11** A letter whose time is over is not given out, and is counted as expired. A live lease puts that
-///   off, and so does being parked. A step of the wall clock alone expires nothing in a running process.
+///   off, and so does being quarantined. A step of the wall clock alone expires nothing in a running process.
 /// - **D12** The limits on number and bytes hold at every moment. What is dropped to make room is ready, is
 ///   counted and is named in the [`Receipt`]; a refusal changes nothing and hands the letter back.
 /// - **D13** After an error of its storage a queue does not report success over what is not there.
 /// - **D14** A damaged letter is never given out as a good one, and does not hide others.
-/// - **D15** At rest, pushed = ready + leased + parked + delivered + evicted + expired + discarded.
+/// - **D15** At rest, pushed = ready + leased + quarantined + delivered + evicted + expired + discarded.
 /// - **D16** What was redacted or encrypted is in no file.
 /// - **D17** What is exported and imported is the same, and importing twice changes nothing.
 /// - **D18** Dropping a future at any point leaves all of this true.
@@ -95,7 +97,7 @@ pub trait DeadLetterQueue: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>>;
 
     /// Gives out up to `limit` ready letters that the filter means, ordered by id, each to nobody else for
-    /// `time` (D5, D7). Parked letters are among them only if the filter means such (D10).
+    /// `time` (D5, D7). Quarantined letters are among them only if the filter means such (D10).
     ///
     /// # Errors
     ///
@@ -129,8 +131,7 @@ pub trait DeadLetterQueue: Send + Sync {
         settlement: Settlement,
     ) -> BoxFuture<'_, Result<Settled, SettleError>>;
 
-    /// Makes a parked letter ready again, with its redrives and lost leases counted from zero and its time to
-    /// live from now. Says whether there was such a letter and it was parked.
+    /// Puts every ready letter that the filter means into quarantine. Says how many.
     ///
     /// # Errors
     ///
@@ -138,8 +139,29 @@ pub trait DeadLetterQueue: Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it has happened in full or not at all.
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>>;
+    /// Dropped, it may have done so to some of them; each is counted.
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>>;
+
+    /// Makes quarantined letters ready again, with their redrives and lost leases counted from zero and their
+    /// time to live from now: those to which everything of the filter applies but what it says of states. Says
+    /// how many.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have done so to some of them; each is counted.
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>>;
 
     /// Removes every letter that the filter means, leased ones too, whose holders are then told
     /// [`SettleError::Gone`]. Says how many.
@@ -151,7 +173,40 @@ pub trait DeadLetterQueue: Send + Sync {
     /// # Cancel safety
     ///
     /// Dropped, it may have removed some of them; each is counted.
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>>;
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>>;
+
+    /// Stores `letter` and removes the letter `old`, which it replaces, as one change: no moment sees both or
+    /// neither. The old one counts as discarded.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError`] hands the letter back, as [`push`](Self::push) does; with
+    /// [`NotAvailable`](crate::PushErrorKind::NotAvailable) if `old` is not there or somebody works on it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has happened in full or not at all.
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>>;
+
+    /// The latest things that were done by hand, the newest first. A queue keeps at least a thousand.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing, so dropping it changes nothing.
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>>;
 
     /// The numbers of the queue (D15).
     ///
@@ -163,6 +218,109 @@ pub trait DeadLetterQueue: Send + Sync {
     ///
     /// Changes nothing, so dropping it changes nothing.
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>>;
+
+    /// What a stored letter survives. Default: [`Survives::Nothing`].
+    fn survives(&self) -> Survives {
+        Survives::Nothing
+    }
+
+    /// Stores letters, each as [`push`](Self::push) does, and answers for each in their order. A queue that
+    /// writes to a disk makes them durable together. Default: one after the other.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have stored some of them, each whole.
+    fn push_all(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Result<Receipt, PushError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(letters.len());
+            for letter in letters {
+                answers.push(self.push(letter).await);
+            }
+            answers
+        })
+    }
+
+    /// Settles leases, each as [`settle`](Self::settle) does, and answers for each in their order. A queue that
+    /// writes to a disk makes them durable together. Default: one after the other.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, some of them may have happened, each in full.
+    fn settle_all(
+        &self,
+        settlements: Vec<(LeaseToken, Settlement)>,
+    ) -> BoxFuture<'_, Vec<Result<Settled, SettleError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(settlements.len());
+            for (token, settlement) in settlements {
+                answers.push(self.settle(token, settlement).await);
+            }
+            answers
+        })
+    }
+
+    /// The letters that the filter means, grouped by what they died of: the `limit` largest groups, the largest
+    /// first. Default: reads them all, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if the queue cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing, so dropping it changes nothing.
+    fn groups<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
+        Box::pin(async move {
+            let (mut filter, mut grouping) = (filter.clone(), Grouping::default());
+            loop {
+                let page = self.peek(&filter, PAGE).await?;
+                let Some(last) = page.last() else { return Ok(grouping.largest(limit)) };
+                filter = filter.after(last.id);
+                for letter in page {
+                    grouping.add(letter);
+                }
+            }
+        })
+    }
+
+    /// Ends the work of the queue: what was begun is finished, and what comes later is told that it is closed.
+    /// Default: nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`] if not all could be finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the queue may be open or closed; closing it again is safe.
+    fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// How many letters are read together where all are.
+const PAGE: usize = 256;
+
+/// What a stored letter survives.
+///
+/// ```
+/// use recoup::{DeadLetterQueue, MemoryQueue, Survives};
+/// assert_eq!(MemoryQueue::default().survives(), Survives::Nothing);
+/// assert!(Survives::PowerLoss > Survives::Crash);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Survives {
+    /// No end of the process.
+    #[default]
+    Nothing,
+    /// The death of the process, but not that of the machine.
+    Crash,
+    /// The loss of power, too.
+    PowerLoss,
 }
 
 impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
@@ -195,16 +353,72 @@ impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
         (**self).settle(token, settlement)
     }
 
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
-        (**self).unpark(id)
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).quarantine(filter, by)
     }
 
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
-        (**self).discard(filter)
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).reinstate(filter, by)
+    }
+
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).discard(filter, by)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>> {
+        (**self).replace(old, letter, by)
+    }
+
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
+        (**self).acts(limit)
     }
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         (**self).stats()
+    }
+
+    fn survives(&self) -> Survives {
+        (**self).survives()
+    }
+
+    fn push_all(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Result<Receipt, PushError>>> {
+        (**self).push_all(letters)
+    }
+
+    fn settle_all(
+        &self,
+        settlements: Vec<(LeaseToken, Settlement)>,
+    ) -> BoxFuture<'_, Vec<Result<Settled, SettleError>>> {
+        (**self).settle_all(settlements)
+    }
+
+    fn groups<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
+        (**self).groups(filter, limit)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        (**self).close()
     }
 }
 

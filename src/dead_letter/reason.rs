@@ -30,6 +30,8 @@ pub enum DeadReason {
     Crashed,
     /// What came in could not be read, so nothing was called.
     Undecodable,
+    /// Its own time was over before it could be called.
+    Expired,
     /// Taken out of the way because it is known to do harm.
     Quarantined,
     /// Somebody put it here.
@@ -38,7 +40,7 @@ pub enum DeadReason {
 
 impl DeadReason {
     /// Every reason, in the order in which they are declared.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Exhausted,
         Self::Permanent,
         Self::Deadline,
@@ -48,6 +50,7 @@ impl DeadReason {
         Self::Cancelled,
         Self::Crashed,
         Self::Undecodable,
+        Self::Expired,
         Self::Quarantined,
         Self::ByHand,
     ];
@@ -65,6 +68,7 @@ impl DeadReason {
             Self::Cancelled => "cancelled",
             Self::Crashed => "crashed",
             Self::Undecodable => "undecodable",
+            Self::Expired => "expired",
             Self::Quarantined => "quarantined",
             Self::ByHand => "by_hand",
         }

@@ -27,11 +27,11 @@ pub enum Settlement {
     Release {
         /// The failure to write down on the letter, if there was one.
         failed: Option<Box<Failed>>,
-        /// Whether a redrive was made, which counts towards parking.
+        /// Whether a redrive was made, which counts towards quarantine.
         redriven: bool,
     },
     /// The letter is put aside until somebody looks at it.
-    Park,
+    Quarantine,
     /// The lease lasts for this long from now on, under the same token. Zero is refused.
     Extend(Duration),
 }
@@ -60,7 +60,7 @@ impl Settlement {
 /// let queue = MemoryQueue::default();
 /// queue.push(DeadLetter::new("charge")).await?;
 /// let leased = queue.lease(&LetterFilter::new(), 1, Duration::from_secs(30)).await?.remove(0);
-/// assert_eq!(queue.settle(leased.token, Settlement::Park).await?, Settled::Parked);
+/// assert_eq!(queue.settle(leased.token, Settlement::Quarantine).await?, Settled::Quarantined);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,9 +70,9 @@ pub enum Settled {
     Removed,
     /// The letter can be leased again.
     Released,
-    /// The letter is parked: because that was asked for, because it was redriven too often, or because it was
-    /// parked when it was leased.
-    Parked,
+    /// The letter is quarantined: because that was asked for, because it was redriven too often, or because it was
+    /// quarantined when it was leased.
+    Quarantined,
     /// The lease goes on.
     Extended,
 }

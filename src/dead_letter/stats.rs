@@ -27,7 +27,7 @@ pub struct QueueStats {
     /// Letters that somebody works on.
     pub leased: u64,
     /// Letters put aside.
-    pub parked: u64,
+    pub quarantined: u64,
     /// What the letters held carry, in bytes (see [`DeadLetter::size`](crate::DeadLetter::size)).
     pub bytes: u64,
     /// When the letter that has been dead longest died.
@@ -47,9 +47,9 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    /// The letters held now: ready, leased and parked.
+    /// The letters held now: ready, leased and quarantined.
     #[must_use]
     pub const fn held(&self) -> u64 {
-        self.ready.saturating_add(self.leased).saturating_add(self.parked)
+        self.ready.saturating_add(self.leased).saturating_add(self.quarantined)
     }
 }

@@ -22,7 +22,7 @@ use crate::recovery::Recovery;
 const PAGE: usize = 64;
 
 /// Makes the calls of dead letters again, one after the other in the order of their numbers: those letters of
-/// the recovery's queue that `filter` means. What `filter` says of states holds, so a new one leaves parked
+/// the recovery's queue that `filter` means. What `filter` says of states holds, so a new one leaves quarantined
 /// letters alone. Which letters these are is settled when the run begins: one that fails again is not chased,
 /// nor one that comes in meanwhile.
 ///
@@ -30,7 +30,7 @@ const PAGE: usize = 64;
 /// idempotency key that it had the first time. `op` is lent the letter, whose key is always set: a letter
 /// that was stored without one is given one that stays the same. A letter is removed once its call succeeded
 /// and not before. If it fails, no second letter is written: its own is told the attempts and the error, the
-/// redrive is counted, and after as many as the queue allows it is parked.
+/// redrive is counted, and after as many as the queue allows it is quarantined.
 ///
 /// The run stops when a policy of ours lets no more calls through, such as an open circuit, and at a
 /// shutdown: the report says why, and whatever was not tried is not counted against its letter.
@@ -185,7 +185,7 @@ async fn meant(
         for letter in page {
             match letter.state {
                 LetterState::Leased => leased += 1,
-                LetterState::Ready | LetterState::Parked => ids.push(letter.id),
+                LetterState::Ready | LetterState::Quarantined => ids.push(letter.id),
             }
         }
     }
@@ -198,7 +198,7 @@ impl RedriveReport {
         match settled {
             Ok(_) if untried => self.untouched += 1,
             Ok(Settled::Removed) => self.delivered += 1,
-            Ok(Settled::Parked) => self.parked += 1,
+            Ok(Settled::Quarantined) => self.quarantined += 1,
             Ok(_) => self.failed += 1,
             Err(SettleError::Gone) if untried => self.skipped += 1,
             Err(_) => self.unsettled.push(letter),

@@ -16,7 +16,7 @@ use crate::error::RecoveryError;
 use crate::recovery::Recovery;
 
 /// Makes the call of one letter again, as [`redrive`](super::redrive) does, and says what it gave. Takes the
-/// letter also if it is parked; it is parked again then unless the call succeeds.
+/// letter also if it is quarantined; it is quarantined again then unless the call succeeds.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -131,7 +131,7 @@ pub struct Redriven<T, E> {
     pub letter: LetterId,
     /// What the call gave. Its error names this letter as its [dead letter](RecoveryError::dead_letter).
     pub result: Result<T, RecoveryError<E>>,
-    /// What became of the letter: gone, back in the queue, or parked. An error if the queue would not be told,
+    /// What became of the letter: gone, back in the queue, or quarantined. An error if the queue would not be told,
     /// as when the lease had run out; the letter of a call that succeeded may then come again, under the same
     /// idempotency key.
     pub settled: Result<Settled, SettleError>,

@@ -20,8 +20,8 @@ pub struct RedriveReport {
     pub delivered: u64,
     /// Letters whose call failed, and which are back in the queue.
     pub failed: u64,
-    /// Letters whose call failed once too often, or that were parked before; they are put aside.
-    pub parked: u64,
+    /// Letters whose call failed once too often, or that were quarantined before; they are put aside.
+    pub quarantined: u64,
     /// Letters that were not there any more, or that somebody else had, when their turn came.
     pub skipped: u64,
     /// Letters whose call was made while the lease ran out, or whose outcome the queue would not take. Those
@@ -38,7 +38,7 @@ impl RedriveReport {
     #[must_use]
     pub fn meant(&self) -> u64 {
         let unsettled = u64::try_from(self.unsettled.len()).unwrap_or(u64::MAX);
-        [self.delivered, self.failed, self.parked, self.skipped, unsettled, self.untouched]
+        [self.delivered, self.failed, self.quarantined, self.skipped, unsettled, self.untouched]
             .into_iter()
             .fold(0, u64::saturating_add)
     }

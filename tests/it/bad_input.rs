@@ -201,7 +201,7 @@ fn cooldown_groups_tables_and_queues_refuse_what_cannot_work() {
         ),
         case(queue().capacity(0).build(), M, "capacity", 0),
         case(queue().max_bytes(0).build(), M, "max_bytes", 0),
-        case(queue().park_after(0).build(), M, "park_after", 0),
+        case(queue().quarantine_after(0).build(), M, "quarantine_after", 0),
         case(queue().time_to_live(ZERO).build(), M, "time_to_live", ZERO),
     ]);
     for share in NOT_A_SHARE {

@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("concurrency_limit", 1),
     ("cooldown", 1),
     ("dead_letter", 1),
+    ("envelope", 4),
     ("hedge", 1),
     ("load_shedder", 1),
     ("rate_limit", 1),

@@ -11,10 +11,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use recoup::{
-    Attempt, CallContext, Category, CircuitBreaker, Classification, DeadLetter, DeadLetterQueue, DeadReason,
-    HalfOpen, LeaseToken, Leased, LetterFilter, LetterId, LetterState, MemoryQueue, Payload, PushError,
-    PushErrorKind, QueueError, QueueStats, Reason, Receipt, Recovery, RecoveryBuilder, RedriveError,
-    RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Shutdown, Stopped, WhenFull,
+    Act, Attempt, ByHand, CallContext, Category, CircuitBreaker, Classification, DeadLetter, DeadLetterQueue,
+    DeadReason, HalfOpen, LeaseToken, Leased, LetterFilter, LetterId, LetterState, MemoryQueue, Payload,
+    PushError, PushErrorKind, QueueError, QueueStats, Reason, Receipt, Recovery, RecoveryBuilder,
+    RedriveError, RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Shutdown, Stopped, WhenFull,
     execute_with_recovery, redrive, redrive_one,
 };
 use tokio::time::{Instant, advance, sleep};
@@ -80,12 +80,41 @@ impl DeadLetterQueue for FaultQueue {
         self.memory.settle(token, settlement)
     }
 
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
-        self.memory.unpark(id)
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.memory.quarantine(filter, by)
     }
 
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.memory.discard(filter)
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.memory.reinstate(filter, by)
+    }
+
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.memory.discard(filter, by)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>> {
+        self.memory.replace(old, letter, by)
+    }
+
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
+        self.memory.acts(limit)
     }
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
@@ -225,7 +254,7 @@ async fn d2_dropping_the_oldest_counts_and_names_each() {
 // D4: redrive is counted and does not loop.
 
 #[tokio::test(start_paused = true)]
-async fn d4_three_failed_redrives_are_one_entry_with_all_attempts_then_parked() {
+async fn d4_three_failed_redrives_are_one_entry_with_all_attempts_then_quarantined() {
     let queue = MemoryQueue::default();
     let recovery = recovery(&queue);
     let call = CallContext::new("charge").destination("bank").payload(|| Payload::text("3 EUR"));
@@ -233,11 +262,11 @@ async fn d4_three_failed_redrives_are_one_entry_with_all_attempts_then_parked() 
     let dead = only(&queue).await;
     for nth in 1..=3 {
         let report = redrive(&recovery, &every(), still_down).await.unwrap();
-        assert_eq!((report.failed, report.parked), if nth < 3 { (1, 0) } else { (0, 1) });
+        assert_eq!((report.failed, report.quarantined), if nth < 3 { (1, 0) } else { (0, 1) });
         assert_eq!(only(&queue).await.redrives, nth);
     }
     let letter = only(&queue).await;
-    assert_eq!((letter.id, letter.state), (dead.id, LetterState::Parked));
+    assert_eq!((letter.id, letter.state), (dead.id, LetterState::Quarantined));
     assert_eq!(letter.attempts_total(), 12, "three of the call and three of each redrive");
     let first = &letter.attempts.records()[0];
     assert_eq!((first.number, first.message.as_str()), (1, "bank is down"), "the first stays for ever");
@@ -393,7 +422,7 @@ async fn d4_letter_that_opens_the_circuit_is_counted_and_cannot_block_the_others
     };
     assert_eq!(delivered, 1);
     let poison = only(&queue).await;
-    assert_eq!((poison.state, poison.redrives), (LetterState::Parked, 3));
+    assert_eq!((poison.state, poison.redrives), (LetterState::Quarantined, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -460,10 +489,10 @@ async fn letters_that_went_away_or_changed_meanwhile_are_skipped() {
         async move {
             if letter.id.get() == 1 {
                 let two = LetterFilter::new().id(LetterId::new(2));
-                queue.discard(&two).await.unwrap();
+                queue.discard(&two, &ByHand::default()).await.unwrap();
                 let three = LetterFilter::new().id(LetterId::new(3));
                 let leased = queue.lease(&three, 1, 60 * SECOND).await.unwrap().remove(0);
-                queue.settle(leased.token, Settlement::Park).await.unwrap();
+                queue.settle(leased.token, Settlement::Quarantine).await.unwrap();
             }
             Ok(())
         }
@@ -495,7 +524,7 @@ async fn letter_discarded_under_its_call_is_told_of() {
         let queue = &queue;
         async move {
             if letter.id.get() == 1 {
-                queue.discard(&LetterFilter::new().id(letter.id)).await.unwrap();
+                queue.discard(&LetterFilter::new().id(letter.id), &ByHand::default()).await.unwrap();
             }
             Ok(())
         }

@@ -1,8 +1,10 @@
 //! Every way in which the letters of a memory queue change, with the time as a parameter.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
@@ -14,6 +16,9 @@ use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 use crate::time::{self, Instant};
 
+/// So many of the latest deeds are remembered.
+const MAX_ACTS: usize = 1000;
+
 #[derive(Debug)]
 pub(super) struct Ledger {
     rules: Rules,
@@ -21,11 +26,20 @@ pub(super) struct Ledger {
     last_id: u64,
     last_fence: u64,
     lost: Vec<(Arc<DeadLetter>, Loss)>,
+    /// What was done by hand, oldest first.
+    acts: VecDeque<Act>,
 }
 
 impl Ledger {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, slots: Slots::default(), last_id: 0, last_fence: 0, lost: Vec::new() }
+        Self {
+            rules,
+            slots: Slots::default(),
+            last_id: 0,
+            last_fence: 0,
+            lost: Vec::new(),
+            acts: VecDeque::new(),
+        }
     }
 
     pub(super) fn held(&self) -> usize {
@@ -52,15 +66,29 @@ impl Ledger {
         std::mem::take(&mut self.lost)
     }
 
-    pub(super) fn push(&mut self, mut letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
+    pub(super) fn push(&mut self, letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
+        self.store(letter, None, now)
+    }
+
+    /// Stores a letter, and removes the one that it replaces.
+    fn store(
+        &mut self,
+        mut letter: DeadLetter,
+        replaces: Option<LetterId>,
+        now: Instant,
+    ) -> Result<Receipt, PushError> {
         let bytes = letter.size();
         let payload = letter.payload.as_ref().map_or(0, |payload| payload.bytes.len());
         if payload > self.rules.max_payload || bytes > wide(self.rules.max_bytes) {
             return Err(PushError::new(letter, PushErrorKind::TooLarge));
         }
-        let (Some(number), Some(evicted)) = (self.last_id.checked_add(1), self.room_for(bytes)) else {
+        let (Some(number), Some(evicted)) = (self.last_id.checked_add(1), self.room_for(bytes, replaces))
+        else {
             return Err(PushError::new(letter, PushErrorKind::Full));
         };
+        if let Some(replaced) = replaces {
+            self.slots.remove(replaced);
+        }
         for &id in &evicted {
             self.lose(id, Loss::Evicted);
         }
@@ -88,7 +116,7 @@ impl Ledger {
     ) -> Vec<(Arc<DeadLetter>, LeaseToken)> {
         let free = |slot: &&Slot| !matches!(slot.hold, Hold::Leased { .. });
         let id = |slot: &Slot| slot.letter.id;
-        let chosen: Vec<LetterId> = if filter.means(LetterState::Parked) {
+        let chosen: Vec<LetterId> = if filter.means(LetterState::Quarantined) {
             self.slots.meant(filter).filter(free).take(limit).map(id).collect()
         } else {
             self.slots.ready_and_meant(filter).take(limit).map(id).collect()
@@ -104,8 +132,8 @@ impl Ledger {
         now: Instant,
     ) -> Result<Settled, SettleError> {
         let id = token.letter();
-        let (fence, was_parked) = match self.slots.get(id).ok_or(SettleError::Gone)?.hold {
-            Hold::Leased { fence, was_parked, .. } if fence == token.fence() => (fence, was_parked),
+        let (fence, was_quarantined) = match self.slots.get(id).ok_or(SettleError::Gone)?.hold {
+            Hold::Leased { fence, was_quarantined, .. } if fence == token.fence() => (fence, was_quarantined),
             _ => return Err(SettleError::Fenced),
         };
         match settlement {
@@ -115,59 +143,111 @@ impl Ledger {
                 self.slots.remove(id);
                 Ok(Settled::Removed)
             }
-            // ## Leased => Ready, or => Parked after too many redrives or if it was parked before
+            // ## Leased => Ready, or => Quarantined after too many redrives or if it was quarantined before
             Settlement::Release { failed, redriven } => {
                 if let Some(failed) = failed {
                     self.record(id, *failed);
                 }
                 let redrives = self.slots.count(id, |letter| &mut letter.redrives, u32::from(redriven));
-                if was_parked || redrives >= self.rules.park_after {
-                    self.slots.change(id, Hold::Parked);
-                    return Ok(Settled::Parked);
+                if was_quarantined || redrives >= self.rules.quarantine_after {
+                    self.slots.change(id, Hold::Quarantined);
+                    return Ok(Settled::Quarantined);
                 }
                 self.slots.change(id, Hold::Ready);
                 Ok(Settled::Released)
             }
-            // ## Leased => Parked, by hand
-            Settlement::Park => {
-                self.slots.change(id, Hold::Parked);
-                Ok(Settled::Parked)
+            // ## Leased => Quarantined, by hand
+            Settlement::Quarantine => {
+                self.slots.change(id, Hold::Quarantined);
+                Ok(Settled::Quarantined)
             }
             // ## Leased => Leased, for longer or shorter
             Settlement::Extend(time) if time.is_zero() => Err(SettleError::ZeroLease),
             Settlement::Extend(time) => {
                 let until = time::later_or_far(now, time);
-                self.slots.change(id, Hold::Leased { fence, until, was_parked });
+                self.slots.change(id, Hold::Leased { fence, until, was_quarantined });
                 Ok(Settled::Extended)
             }
         }
     }
 
-    // ## Parked => Ready
-    pub(super) fn unpark(&mut self, id: LetterId, now: Instant) -> bool {
-        let parked = self.slots.get(id).is_some_and(|slot| matches!(slot.hold, Hold::Parked));
-        if parked {
-            self.slots.renew(id, self.expires(now));
+    // ## Ready => Quarantined, by hand
+    pub(super) fn quarantine(&mut self, filter: &LetterFilter, by: &ByHand, now: Instant) -> u64 {
+        let chosen: Vec<LetterId> = self.slots.ready_and_meant(filter).map(|slot| slot.letter.id).collect();
+        for &id in &chosen {
+            self.slots.change(id, Hold::Quarantined);
         }
-        parked
+        self.note(Deed::Quarantined, filter, by, chosen.len(), now)
+    }
+
+    // ## Quarantined => Ready
+    pub(super) fn reinstate(&mut self, filter: &LetterFilter, by: &ByHand, now: Instant) -> u64 {
+        let quarantined = filter.clone().state(LetterState::Quarantined);
+        let chosen: Vec<LetterId> = self.slots.meant(&quarantined).map(|slot| slot.letter.id).collect();
+        let expires = self.expires(now);
+        for &id in &chosen {
+            self.slots.renew(id, expires);
+        }
+        self.note(Deed::Reinstated, filter, by, chosen.len(), now)
     }
 
     /// The letters removed, for the caller to drop outside the lock.
-    pub(super) fn discard(&mut self, filter: &LetterFilter) -> Vec<Arc<DeadLetter>> {
+    pub(super) fn discard(
+        &mut self,
+        filter: &LetterFilter,
+        by: &ByHand,
+        now: Instant,
+    ) -> Vec<Arc<DeadLetter>> {
         let chosen: Vec<LetterId> = self.slots.meant(filter).map(|slot| slot.letter.id).collect();
         let removed: Vec<_> = chosen.into_iter().filter_map(|id| self.slots.remove(id)).collect();
-        self.slots.counts.discarded += wide(removed.len());
+        self.slots.counts.discarded += self.note(Deed::Discarded, filter, by, removed.len(), now);
         removed
     }
 
+    /// Stores a letter in place of another.
+    pub(super) fn replace(
+        &mut self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &ByHand,
+        now: Instant,
+    ) -> Result<Receipt, PushError> {
+        if self.slots.get(old).is_none_or(|slot| matches!(slot.hold, Hold::Leased { .. })) {
+            return Err(PushError::new(letter, PushErrorKind::NotAvailable(old)));
+        }
+        let receipt = self.store(letter, Some(old), now)?;
+        let filter = LetterFilter::new().any_state().id(old);
+        self.slots.counts.discarded += self.note(Deed::Edited, &filter, by, 1, now);
+        Ok(receipt)
+    }
+
+    /// What was done by hand, the newest first.
+    pub(super) fn acts(&self, limit: usize) -> Vec<Act> {
+        self.acts.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// Writes down what was done by hand, and says to how many letters.
+    fn note(&mut self, deed: Deed, filter: &LetterFilter, by: &ByHand, letters: usize, now: Instant) -> u64 {
+        if self.acts.len() >= MAX_ACTS {
+            self.acts.pop_front();
+        }
+        let letters = wide(letters);
+        self.acts.push_back(Act::new(time::wall(now), by.clone(), deed, filter.clone(), letters));
+        letters
+    }
+
     /// What has to be evicted for one more letter to fit; `None` if that would not be enough or not allowed.
-    fn room_for(&self, bytes: u64) -> Option<Vec<LetterId>> {
+    fn room_for(&self, bytes: u64, replaces: Option<LetterId>) -> Option<Vec<LetterId>> {
         let (mut held, mut total) = (self.slots.len(), self.slots.counts.bytes);
+        if let Some(replaced) = replaces {
+            held -= 1;
+            total -= self.slots.get(replaced)?.letter.size();
+        }
         let mut evicted = Vec::new();
-        let mut oldest = self.slots.ready();
+        let mut oldest = self.slots.ready().filter(|&id| Some(id) != replaces);
         while held >= self.rules.capacity || total.saturating_add(bytes) > wide(self.rules.max_bytes) {
             let id = match self.rules.when_full {
-                WhenFull::Refuse => return None,
+                WhenFull::Refuse | WhenFull::Wait(_) => return None,
                 WhenFull::DropOldest => oldest.next()?,
             };
             held -= 1;
@@ -181,22 +261,24 @@ impl Ledger {
         self.rules.time_to_live.and_then(|time| time::later(now, time))
     }
 
-    // ## Ready => Leased, Parked => Leased if asked for
+    // ## Ready => Leased, Quarantined => Leased if asked for
     fn lend(&mut self, id: LetterId, until: Instant) -> Option<(Arc<DeadLetter>, LeaseToken)> {
-        let was_parked = matches!(self.slots.get(id)?.hold, Hold::Parked);
+        let was_quarantined = matches!(self.slots.get(id)?.hold, Hold::Quarantined);
         self.last_fence = self.last_fence.saturating_add(1);
         let fence = self.last_fence;
         self.slots.count(id, |letter| &mut letter.deliveries, 1);
-        self.slots.change(id, Hold::Leased { fence, until, was_parked });
+        self.slots.change(id, Hold::Leased { fence, until, was_quarantined });
         Some((Arc::clone(&self.slots.get(id)?.letter), LeaseToken::new(id, fence)))
     }
 
-    // ## Leased => Ready when the lease runs out, or => Parked if that happened too often
+    // ## Leased => Ready when the lease runs out, or => Quarantined if that happened too often
     fn run_out(&mut self, id: LetterId) {
-        let Some(&Slot { hold: Hold::Leased { was_parked, .. }, .. }) = self.slots.get(id) else { return };
+        let Some(&Slot { hold: Hold::Leased { was_quarantined, .. }, .. }) = self.slots.get(id) else {
+            return;
+        };
         let unsettled = self.slots.count(id, |letter| &mut letter.unsettled, 1);
-        let parks = was_parked || unsettled >= MAX_UNSETTLED;
-        self.slots.change(id, if parks { Hold::Parked } else { Hold::Ready });
+        let quarantines = was_quarantined || unsettled >= MAX_UNSETTLED;
+        self.slots.change(id, if quarantines { Hold::Quarantined } else { Hold::Ready });
     }
 
     /// Writes a failure down; without its texts, if these would break the limit on bytes.

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use futures::FutureExt as _;
 
-use super::promises::{HOUR, LEASE, all, full_letter, just_before, lease_all, lease_one, only, push, stats};
+use super::promises::{
+    HOUR, LEASE, all, by, full_letter, just_before, lease_all, lease_one, one, only, push, stats,
+};
 use super::*;
 use crate::classification::Category;
 use crate::dead_letter::chain::ErrorChain;
@@ -55,13 +57,13 @@ async fn d11_live_lease_defers_expiry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn d11_parked_letter_does_not_expire_and_lives_anew_once_unparked() {
+async fn d11_quarantined_letter_does_not_expire_and_lives_anew_once_reinstated() {
     let queue = MemoryQueue::builder().time_to_live(HOUR).build().unwrap();
     let id = push(&queue).await;
     let token = lease_one(&queue).await.token;
-    queue.settle(token, Settlement::Park).await.unwrap();
+    queue.settle(token, Settlement::Quarantine).await.unwrap();
     tokio::time::advance(5 * HOUR).await;
-    assert_eq!(queue.unpark(id).await, Ok(true));
+    assert_eq!(queue.reinstate(&one(id), &by()).await, Ok(1));
     tokio::time::advance(just_before(HOUR)).await;
     assert_eq!(stats(&queue).await.ready, 1);
     tokio::time::advance(Duration::from_millis(1)).await;
@@ -91,7 +93,7 @@ async fn d12_bytes_are_capped_too() {
     assert_eq!(queue.push(of_size(41)).await.unwrap_err().kind, PushErrorKind::Full);
     queue.push(of_size(40)).await.unwrap();
     assert_eq!(stats(&queue).await.bytes, 100);
-    assert_eq!(queue.discard(&LetterFilter::new().id(LetterId::new(1))).await, Ok(1));
+    assert_eq!(queue.discard(&LetterFilter::new().id(LetterId::new(1)), &by()).await, Ok(1));
     assert_eq!(stats(&queue).await.bytes, 40);
     queue.push(of_size(60)).await.unwrap();
 }
@@ -132,7 +134,7 @@ async fn d12_letter_too_large_for_ever_is_told_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn d12_failure_is_written_down_without_texts_that_do_not_fit() {
-    let queue = MemoryQueue::builder().max_bytes(100).park_after(99).build().unwrap();
+    let queue = MemoryQueue::builder().max_bytes(100).quarantine_after(99).build().unwrap();
     queue.push(of_size(60).error(ErrorChain::from_display(&"known"))).await.unwrap();
     for (text, total) in [("x".repeat(35), 1), ("y".to_owned(), 2)] {
         let token = lease_one(&queue).await.token;
@@ -161,12 +163,16 @@ async fn d15_counters_add_up_over_every_way_out() {
     }
     let leased = queue.lease(&LetterFilter::new(), 3, LEASE).await.unwrap();
     queue.settle(leased[0].token, Settlement::Delivered).await.unwrap();
-    queue.settle(leased[1].token, Settlement::Park).await.unwrap();
+    queue.settle(leased[1].token, Settlement::Quarantine).await.unwrap();
     let now = stats(&queue).await;
-    assert_eq!((now.ready, now.leased, now.parked, now.delivered, now.evicted), (2, 1, 1, 1, 2));
+    assert_eq!((now.ready, now.leased, now.quarantined, now.delivered, now.evicted), (2, 1, 1, 1, 2));
     let by_destination: Vec<_> = now.by_destination.into_iter().collect();
     assert_eq!(by_destination, [("even".to_string(), 2), ("odd".to_string(), 2)]);
-    assert_eq!(queue.discard(&LetterFilter::new().destination("odd")).await, Ok(1), "the parked one stays");
+    assert_eq!(
+        queue.discard(&LetterFilter::new().destination("odd"), &by()).await,
+        Ok(1),
+        "the quarantined one stays"
+    );
     tokio::time::advance(HOUR).await;
     let now = stats(&queue).await;
     assert_eq!((now.pushed, now.expired, now.discarded, now.held()), (7, 2, 1, 1));
@@ -207,7 +213,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
     for (builder, setting) in [
         (builder().capacity(0), "capacity"),
         (builder().max_bytes(0), "max_bytes"),
-        (builder().park_after(0), "park_after"),
+        (builder().quarantine_after(0), "quarantine_after"),
         (builder().time_to_live(Duration::ZERO), "time_to_live"),
     ] {
         assert_eq!(builder.build().unwrap_err().setting, setting);

@@ -1,5 +1,6 @@
 //! Random histories, against a model that is too simple to be wrong.
 
+use crate::dead_letter::by_hand::ByHand;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -22,23 +23,23 @@ const CAPACITY: usize = 6;
 const MAX_BYTES: usize = 300;
 const MAX_PAYLOAD: usize = 90;
 const LIVES: u64 = 50;
-const PARK_AFTER: u32 = 2;
+const QUARANTINE_AFTER: u32 = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
     Push { bytes: usize, destination: u8 },
     Lease { which: Which, limit: usize, seconds: u64 },
     Settle { nth: usize, how: How },
-    Unpark { id: u64 },
+    Reinstate { id: u64 },
     Discard { which: Which },
     Wait { seconds: u64 },
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Which {
-    NotParked,
+    NotQuarantined,
     Any,
-    Parked,
+    Quarantined,
     To(u8),
     After(u64),
 }
@@ -48,7 +49,7 @@ enum How {
     Delivered,
     Untouched,
     Failed,
-    Park,
+    Quarantine,
     Extend(u64),
 }
 
@@ -56,9 +57,9 @@ impl Which {
     fn filter(self) -> LetterFilter {
         let filter = LetterFilter::new();
         match self {
-            Self::NotParked => filter,
+            Self::NotQuarantined => filter,
             Self::Any => filter.any_state(),
-            Self::Parked => filter.state(LetterState::Parked),
+            Self::Quarantined => filter.state(LetterState::Quarantined),
             Self::To(destination) => filter.destination(destination.to_string()),
             Self::After(id) => filter.after(LetterId::new(id)),
         }
@@ -71,7 +72,7 @@ impl How {
             Self::Delivered => Settlement::Delivered,
             Self::Untouched => Settlement::untouched(),
             Self::Failed => Settlement::redrive_failed(AttemptRecord::new(1, SystemTime::UNIX_EPOCH, "no")),
-            Self::Park => Settlement::Park,
+            Self::Quarantine => Settlement::Quarantine,
             Self::Extend(seconds) => Settlement::Extend(Duration::from_secs(seconds)),
         }
     }
@@ -80,9 +81,9 @@ impl How {
 fn step() -> impl Strategy<Value = Step> {
     let which = || {
         prop_oneof![
-            3 => Just(Which::NotParked),
+            3 => Just(Which::NotQuarantined),
             1 => Just(Which::Any),
-            1 => Just(Which::Parked),
+            1 => Just(Which::Quarantined),
             1 => (0_u8..3).prop_map(Which::To),
             1 => (0_u64..20).prop_map(Which::After),
         ]
@@ -91,7 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(How::Delivered),
         1 => Just(How::Untouched),
         3 => Just(How::Failed),
-        1 => Just(How::Park),
+        1 => Just(How::Quarantine),
         1 => (1_u64..30).prop_map(How::Extend),
     ];
     prop_oneof![
@@ -99,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (which(), 0_usize..4, 1_u64..30)
             .prop_map(|(which, limit, seconds)| Step::Lease { which, limit, seconds }),
         5 => (any::<usize>(), how).prop_map(|(nth, how)| Step::Settle { nth, how }),
-        1 => (1_u64..30).prop_map(|id| Step::Unpark { id }),
+        1 => (1_u64..30).prop_map(|id| Step::Reinstate { id }),
         1 => which().prop_map(|which| Step::Discard { which }),
         4 => (0_u64..25).prop_map(|seconds| Step::Wait { seconds }),
     ]
@@ -119,7 +120,7 @@ struct Model {
 struct Entry {
     letter: DeadLetter,
     expires: u64,
-    lease: Option<(u64, u64, bool)>, // fence, until, was parked
+    lease: Option<(u64, u64, bool)>, // fence, until, was quarantined
 }
 
 impl Model {
@@ -129,11 +130,11 @@ impl Model {
 
     fn sweep(&mut self) {
         for entry in &mut self.letters {
-            if let Some((_, until, was_parked)) = entry.lease
+            if let Some((_, until, was_quarantined)) = entry.lease
                 && until <= self.now
             {
                 entry.letter.unsettled += 1;
-                entry.give_back(was_parked || entry.letter.unsettled >= 3);
+                entry.give_back(was_quarantined || entry.letter.unsettled >= 3);
             }
         }
         let before = self.letters.len();
@@ -168,8 +169,8 @@ impl Model {
             let free = entry.lease.is_none() && filter.matches(&entry.letter);
             if free && leased.len() < limit {
                 self.fence += 1;
-                let was_parked = entry.letter.state == LetterState::Parked;
-                entry.lease = Some((self.fence, self.now + seconds, was_parked));
+                let was_quarantined = entry.letter.state == LetterState::Quarantined;
+                entry.lease = Some((self.fence, self.now + seconds, was_quarantined));
                 entry.letter.state = LetterState::Leased;
                 entry.letter.deliveries += 1;
                 leased.push((entry.letter.clone(), LeaseToken::new(entry.letter.id, self.fence)));
@@ -182,7 +183,7 @@ impl Model {
         let at = self.letters.iter().position(|entry| entry.letter.id == token.letter());
         let at = at.ok_or(SettleError::Gone)?;
         let entry = &mut self.letters[at];
-        let Some((_, _, was_parked)) = entry.lease.filter(|lease| lease.0 == token.fence()) else {
+        let Some((_, _, was_quarantined)) = entry.lease.filter(|lease| lease.0 == token.fence()) else {
             return Err(SettleError::Fenced);
         };
         match how {
@@ -192,29 +193,29 @@ impl Model {
                 return Ok(Settled::Removed);
             }
             How::Extend(seconds) => {
-                entry.lease = Some((token.fence(), self.now + seconds, was_parked));
+                entry.lease = Some((token.fence(), self.now + seconds, was_quarantined));
                 return Ok(Settled::Extended);
             }
-            How::Park => entry.give_back(true),
-            How::Untouched => entry.give_back(was_parked || entry.letter.redrives >= PARK_AFTER),
+            How::Quarantine => entry.give_back(true),
+            How::Untouched => entry.give_back(was_quarantined || entry.letter.redrives >= QUARANTINE_AFTER),
             How::Failed => {
                 let fits = self.letters.iter().map(|entry| entry.letter.size()).sum::<u64>() + 2;
                 let text = if fits <= MAX_BYTES as u64 { "no" } else { "" };
                 let entry = &mut self.letters[at];
                 entry.letter.attempts.push(AttemptRecord::new(1, SystemTime::UNIX_EPOCH, text));
                 entry.letter.redrives += 1;
-                entry.give_back(was_parked || entry.letter.redrives >= PARK_AFTER);
+                entry.give_back(was_quarantined || entry.letter.redrives >= QUARANTINE_AFTER);
             }
         }
-        let parked = self.letters[at].letter.state == LetterState::Parked;
-        Ok(if parked { Settled::Parked } else { Settled::Released })
+        let quarantined = self.letters[at].letter.state == LetterState::Quarantined;
+        Ok(if quarantined { Settled::Quarantined } else { Settled::Released })
     }
 
-    fn unpark(&mut self, id: u64) -> bool {
-        let parked = |entry: &&mut Entry| {
-            entry.letter.id == LetterId::new(id) && entry.letter.state == LetterState::Parked
+    fn reinstate(&mut self, id: u64) -> bool {
+        let quarantined = |entry: &&mut Entry| {
+            entry.letter.id == LetterId::new(id) && entry.letter.state == LetterState::Quarantined
         };
-        let Some(entry) = self.letters.iter_mut().find(parked) else { return false };
+        let Some(entry) = self.letters.iter_mut().find(quarantined) else { return false };
         (entry.letter.redrives, entry.letter.unsettled) = (0, 0);
         entry.expires = self.now + LIVES;
         entry.give_back(false);
@@ -239,7 +240,7 @@ impl Model {
         QueueStats {
             ready: of(LetterState::Ready),
             leased: of(LetterState::Leased),
-            parked: of(LetterState::Parked),
+            quarantined: of(LetterState::Quarantined),
             bytes: self.bytes(),
             oldest: self.letters.iter().map(|entry| entry.letter.died_at).min(),
             by_destination,
@@ -249,9 +250,9 @@ impl Model {
 }
 
 impl Entry {
-    fn give_back(&mut self, parks: bool) {
+    fn give_back(&mut self, quarantines: bool) {
         self.lease = None;
-        self.letter.state = if parks { LetterState::Parked } else { LetterState::Ready };
+        self.letter.state = if quarantines { LetterState::Quarantined } else { LetterState::Ready };
     }
 }
 
@@ -271,7 +272,7 @@ fn run(steps: Vec<Step>, drops: bool) {
         max_payload: MAX_PAYLOAD,
         when_full: if drops { WhenFull::DropOldest } else { WhenFull::Refuse },
         time_to_live: Some(Duration::from_secs(LIVES)),
-        park_after: PARK_AFTER,
+        quarantine_after: QUARANTINE_AFTER,
     });
     let mut model = Model { drops, ..Model::default() };
     let mut tokens: Vec<LeaseToken> = Vec::new();
@@ -313,9 +314,13 @@ fn run(steps: Vec<Step>, drops: bool) {
                 assert_eq!(ledger.settle(token, how.settlement(), now), model.settle(token, how));
             }
             Step::Settle { .. } | Step::Wait { .. } => {}
-            Step::Unpark { id } => assert_eq!(ledger.unpark(LetterId::new(id), now), model.unpark(id)),
+            Step::Reinstate { id } => {
+                let one = LetterFilter::new().id(LetterId::new(id));
+                assert_eq!(ledger.reinstate(&one, &ByHand::default(), now), u64::from(model.reinstate(id)));
+            }
             Step::Discard { which } => {
-                assert_eq!(ledger.discard(&which.filter()).len(), model.discard(&which.filter()));
+                let removed = ledger.discard(&which.filter(), &ByHand::default(), now);
+                assert_eq!(removed.len(), model.discard(&which.filter()));
             }
         }
         let held = ledger.peek(&LetterFilter::new().any_state(), usize::MAX);

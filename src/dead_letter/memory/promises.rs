@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use super::*;
 use crate::classification::Category;
 use crate::dead_letter::chain::ErrorChain;
+use crate::dead_letter::error::PushErrorKind;
 use crate::dead_letter::history::AttemptRecord;
 use crate::dead_letter::letter::LetterState;
 use crate::dead_letter::payload::Payload;
@@ -26,8 +27,18 @@ pub(super) fn all() -> LetterFilter {
     LetterFilter::new().any_state()
 }
 
+pub(super) fn one(id: LetterId) -> LetterFilter {
+    all().id(id)
+}
+
+pub(super) fn by() -> ByHand {
+    ByHand::of("ana")
+}
+
 pub(super) fn full_letter() -> DeadLetter {
     DeadLetter::new("charge")
+        .tenant("acme")
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .destination("payments")
         .payload(Payload::bytes([0, 255, 7]))
         .reason(DeadReason::Exhausted)
@@ -91,7 +102,7 @@ async fn d2_letter_comes_out_as_it_went_in_and_counts_start_anew() {
     let queue = MemoryQueue::default();
     let mut pushed = full_letter();
     pushed.id = LetterId::new(99);
-    pushed.state = LetterState::Parked;
+    pushed.state = LetterState::Quarantined;
     (pushed.deliveries, pushed.redrives, pushed.unsettled) = (7, 8, 9);
     let id = queue.push(pushed).await.unwrap().id;
 
@@ -112,7 +123,7 @@ async fn d4_ids_grow_and_are_never_used_again() {
         assert!(id > last);
         last = id;
         if round % 3 == 0 {
-            queue.discard(&all()).await.unwrap();
+            queue.discard(&all(), &by()).await.unwrap();
         }
     }
 }
@@ -139,7 +150,13 @@ async fn d6_token_of_an_old_lease_changes_nothing() {
     tokio::time::advance(LEASE).await;
     let settlements = || {
         let redriven = Settlement::redrive_failed(failure(2));
-        [Settlement::Delivered, Settlement::Park, Settlement::untouched(), redriven, Settlement::Extend(HOUR)]
+        [
+            Settlement::Delivered,
+            Settlement::Quarantine,
+            Settlement::untouched(),
+            redriven,
+            Settlement::Extend(HOUR),
+        ]
     };
     for leased_again in [false, true] {
         if leased_again {
@@ -225,13 +242,13 @@ async fn d9_every_delivery_carries_the_same_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn d10_letter_redriven_too_often_is_parked_until_unparked() {
-    let queue = MemoryQueue::builder().park_after(2).build().unwrap();
+async fn d10_letter_redriven_too_often_is_quarantined_until_reinstated() {
+    let queue = MemoryQueue::builder().quarantine_after(2).build().unwrap();
     let id = push(&queue).await;
     for (settlement, settled) in [
         (Settlement::redrive_failed(failure(1)), Settled::Released),
         (Settlement::untouched(), Settled::Released),
-        (Settlement::redrive_failed(failure(1)), Settled::Parked),
+        (Settlement::redrive_failed(failure(1)), Settled::Quarantined),
     ] {
         let token = lease_one(&queue).await.token;
         assert_eq!(queue.settle(token, settlement).await, Ok(settled));
@@ -240,17 +257,17 @@ async fn d10_letter_redriven_too_often_is_parked_until_unparked() {
     assert!(lease_all(&queue).await.is_empty());
     assert!(queue.peek(&LetterFilter::new(), 9).await.unwrap().is_empty());
 
-    assert_eq!(queue.unpark(id).await, Ok(true));
-    assert_eq!(queue.unpark(id).await, Ok(false));
-    assert_eq!(queue.unpark(LetterId::new(77)).await, Ok(false));
+    assert_eq!(queue.reinstate(&one(id), &by()).await, Ok(1));
+    assert_eq!(queue.reinstate(&one(id), &by()).await, Ok(0));
+    assert_eq!(queue.reinstate(&one(LetterId::new(77)), &by()).await, Ok(0));
     let leased = lease_one(&queue).await;
     assert_eq!((leased.letter.redrives, leased.letter.deliveries), (0, 4));
     let again = queue.settle(leased.token, Settlement::redrive_failed(failure(1))).await;
-    assert_eq!(again, Ok(Settled::Released), "unparking gives a fresh allowance");
+    assert_eq!(again, Ok(Settled::Released), "reinstating gives a fresh allowance");
 }
 
 #[tokio::test(start_paused = true)]
-async fn d10_letter_that_never_gets_settled_is_parked() {
+async fn d10_letter_that_never_gets_settled_is_quarantined() {
     let queue = MemoryQueue::default();
     push(&queue).await;
     for crash in 1..=MAX_UNSETTLED {
@@ -258,25 +275,28 @@ async fn d10_letter_that_never_gets_settled_is_parked() {
         tokio::time::advance(LEASE).await;
     }
     let letter = only(&queue).await;
-    assert_eq!((letter.state, letter.unsettled, letter.redrives), (LetterState::Parked, MAX_UNSETTLED, 0));
+    assert_eq!(
+        (letter.state, letter.unsettled, letter.redrives),
+        (LetterState::Quarantined, MAX_UNSETTLED, 0)
+    );
     assert!(lease_all(&queue).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn d10_parked_letter_leased_on_request_is_parked_again() {
+async fn d10_quarantined_letter_leased_on_request_is_quarantined_again() {
     let queue = MemoryQueue::default();
     let id = push(&queue).await;
     let token = lease_one(&queue).await.token;
-    assert_eq!(queue.settle(token, Settlement::Park).await, Ok(Settled::Parked));
+    assert_eq!(queue.settle(token, Settlement::Quarantine).await, Ok(Settled::Quarantined));
 
-    let parked = LetterFilter::new().state(LetterState::Parked);
-    let token = queue.lease(&parked, 1, LEASE).await.unwrap()[0].token;
-    assert_eq!(queue.unpark(id).await, Ok(false), "somebody works on it");
-    assert_eq!(queue.settle(token, Settlement::untouched()).await, Ok(Settled::Parked));
-    queue.lease(&parked, 1, LEASE).await.unwrap();
+    let quarantined = LetterFilter::new().state(LetterState::Quarantined);
+    let token = queue.lease(&quarantined, 1, LEASE).await.unwrap()[0].token;
+    assert_eq!(queue.reinstate(&one(id), &by()).await, Ok(0), "somebody works on it");
+    assert_eq!(queue.settle(token, Settlement::untouched()).await, Ok(Settled::Quarantined));
+    queue.lease(&quarantined, 1, LEASE).await.unwrap();
     tokio::time::advance(LEASE).await;
-    assert_eq!(only(&queue).await.state, LetterState::Parked);
-    let token = queue.lease(&parked, 1, LEASE).await.unwrap()[0].token;
+    assert_eq!(only(&queue).await.state, LetterState::Quarantined);
+    let token = queue.lease(&quarantined, 1, LEASE).await.unwrap()[0].token;
     assert_eq!(queue.settle(token, Settlement::Delivered).await, Ok(Settled::Removed));
 }
 
@@ -311,7 +331,7 @@ async fn d19_failing_redrive_updates_its_letter_and_makes_no_other() {
     let letter = only(&queue).await;
     let messages: Vec<_> = letter.attempts.records().iter().map(|record| record.message.as_str()).collect();
     assert_eq!(messages, ["failure 1", "redrive 1", "redrive 2", "redrive 3"]);
-    assert_eq!((letter.id, letter.redrives, letter.state), (id, 3, LetterState::Parked));
+    assert_eq!((letter.id, letter.redrives, letter.state), (id, 3, LetterState::Quarantined));
     assert_eq!(letter.error.to_string(), "still down");
     assert_eq!(stats(&queue).await.pushed, 1);
 }
@@ -344,7 +364,7 @@ async fn lease_takes_only_what_the_filter_means() {
     let leased = queue.lease(&filter, 10, LEASE).await.unwrap();
     let ids: Vec<u64> = leased.iter().map(|leased| leased.letter.id.get()).collect();
     assert_eq!(ids, [1, 3]);
-    assert_eq!(queue.discard(&LetterFilter::new().state(LetterState::Leased)).await, Ok(2));
+    assert_eq!(queue.discard(&LetterFilter::new().state(LetterState::Leased), &by()).await, Ok(2));
     assert_eq!(queue.settle(leased[0].token, Settlement::Delivered).await, Err(SettleError::Gone));
 }
 
@@ -361,13 +381,20 @@ fn debug_shows_no_letter() {
 fn futures_go_between_threads() {
     fn sent<T: Send>(_: T) {}
     let queue = MemoryQueue::default();
-    let filter = LetterFilter::new();
+    let (filter, by) = (LetterFilter::new(), by());
     sent(queue.push(full_letter()));
     sent(queue.peek(&filter, 1));
     sent(queue.lease(&filter, 1, LEASE));
-    sent(queue.settle(LeaseToken::new(LetterId::new(1), 1), Settlement::Park));
-    sent(queue.unpark(LetterId::new(1)));
-    sent(queue.discard(&filter));
+    sent(queue.settle(LeaseToken::new(LetterId::new(1), 1), Settlement::Quarantine));
+    sent(queue.reinstate(&filter, &by));
+    sent(queue.discard(&filter, &by));
+    sent(queue.quarantine(&filter, &by));
+    sent(queue.replace(LetterId::new(1), DeadLetter::new("op"), &by));
+    sent(queue.acts(1));
+    sent(queue.groups(&filter, 1));
+    sent(queue.settle_all(Vec::new()));
+    sent(queue.push_all(Vec::new()));
+    sent(queue.close());
     sent(queue.stats());
 }
 
@@ -395,4 +422,67 @@ async fn racing_holders_deliver_each_letter_once() {
     });
     let delivered: u32 = futures::future::join_all(workers).await.into_iter().map(Result::unwrap).sum();
     assert_eq!((delivered, stats(&queue).await.delivered), (200, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deeds_are_written_down_newest_first_with_who_and_why() {
+    let queue = MemoryQueue::default();
+    let (first, second) = (push(&queue).await, push(&queue).await);
+    let why = by().because("poison");
+    assert_eq!(queue.quarantine(&one(first), &why).await, Ok(1));
+    assert_eq!(queue.quarantine(&one(first), &why).await, Ok(0), "it is there already");
+    assert_eq!(
+        queue.reinstate(&LetterFilter::new(), &by()).await,
+        Ok(1),
+        "whatever the filter says of states"
+    );
+    assert_eq!(queue.discard(&one(second), &ByHand::default()).await, Ok(1));
+    let acts = queue.acts(usize::MAX).await.unwrap();
+    let told: Vec<_> = acts.iter().map(|act| (act.deed.name(), act.letters, act.by.to_string())).collect();
+    assert_eq!(
+        told,
+        [
+            ("discarded", 1, "nobody named".to_owned()),
+            ("reinstated", 1, "ana".to_owned()),
+            ("quarantined", 0, "ana: poison".to_owned()),
+            ("quarantined", 1, "ana: poison".to_owned()),
+        ]
+    );
+    assert_eq!(acts[3].filter, one(first));
+    for _ in 0..1000 {
+        queue.discard(&one(second), &by()).await.unwrap();
+    }
+    assert_eq!(queue.acts(usize::MAX).await.unwrap().len(), 1000, "bounded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn edited_letter_takes_the_place_of_the_old_one_in_one_step() {
+    let queue = MemoryQueue::builder().capacity(1).build().unwrap();
+    let id = push(&queue).await;
+    let edited = || full_letter().payload(Payload::text("mended"));
+    let receipt = queue.replace(id, edited(), &by()).await.unwrap();
+    assert!(receipt.id > id);
+    assert_eq!(only(&queue).await.payload, Some(Payload::text("mended")));
+    assert_eq!(stats(&queue).await.discarded, 1);
+    let gone = queue.replace(id, edited(), &by()).await.unwrap_err();
+    assert_eq!(gone.kind, PushErrorKind::NotAvailable(id));
+    lease_one(&queue).await;
+    let leased = queue.replace(receipt.id, edited(), &by()).await.unwrap_err();
+    assert_eq!(leased.kind, PushErrorKind::NotAvailable(receipt.id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_counted_over_pages_and_the_largest_come_first() {
+    let queue = MemoryQueue::default();
+    for nth in 0..300 {
+        let text = if nth % 3 == 0 { "refused" } else { "timed out" };
+        let error = ErrorChain::from_display(&format!("order {nth} {text}"));
+        queue.push(full_letter().error(error)).await.unwrap();
+    }
+    let groups = queue.groups(&LetterFilter::new(), 9).await.unwrap();
+    let told: Vec<_> = groups.iter().map(|group| (group.letters, group.sample.id.get())).collect();
+    assert_eq!(told, [(200, 300), (100, 298)]);
+    let filter = LetterFilter::new().fingerprint(groups[1].fingerprint);
+    assert_eq!(queue.peek(&filter, 999).await.unwrap().len(), 100);
+    assert_eq!(queue.groups(&LetterFilter::new(), 1).await.unwrap().len(), 1);
 }

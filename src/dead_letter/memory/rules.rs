@@ -13,7 +13,7 @@ pub(super) struct Rules {
     pub(super) max_payload: usize,
     pub(super) when_full: WhenFull,
     pub(super) time_to_live: Option<Duration>,
-    pub(super) park_after: u32,
+    pub(super) quarantine_after: u32,
 }
 
 impl Default for Rules {
@@ -24,7 +24,7 @@ impl Default for Rules {
             max_payload: 1 << 20,
             when_full: WhenFull::Refuse,
             time_to_live: None,
-            park_after: 3,
+            quarantine_after: 3,
         }
     }
 }
@@ -33,7 +33,7 @@ impl Rules {
     pub(super) fn check(&self, check: Check) -> Result<(), SettingError> {
         check.at_least_one("capacity", wide(self.capacity))?;
         check.at_least_one("max_bytes", wide(self.max_bytes))?;
-        check.at_least_one("park_after", self.park_after)?;
+        check.at_least_one("quarantine_after", self.quarantine_after)?;
         self.time_to_live.map_or(Ok(()), |time| check.longer_than_zero("time_to_live", time))
     }
 }

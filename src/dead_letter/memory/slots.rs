@@ -35,8 +35,8 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hold {
     Ready,
-    Leased { fence: u64, until: Instant, was_parked: bool },
-    Parked,
+    Leased { fence: u64, until: Instant, was_quarantined: bool },
+    Quarantined,
 }
 
 impl Slots {
@@ -69,7 +69,7 @@ impl Slots {
         slots.map(|(_, slot)| slot).filter(|slot| filter.matches(&slot.letter))
     }
 
-    /// The ready ones that the filter means. Leased and parked ones may be many: they are not looked at.
+    /// The ready ones that the filter means. Leased and quarantined ones may be many: they are not looked at.
     pub(super) fn ready_and_meant<'a>(&'a self, filter: &'a LetterFilter) -> impl Iterator<Item = &'a Slot> {
         let ready = filter.ids().into_iter().flat_map(|ids| self.ready.range(ids));
         ready.filter_map(|id| self.by_id.get(id)).filter(|slot| filter.matches(&slot.letter))
@@ -154,7 +154,7 @@ impl Slots {
                 self.leases.remove(&(until, id));
                 self.counts.leased -= 1;
             }
-            Hold::Parked => self.counts.parked -= 1,
+            Hold::Quarantined => self.counts.quarantined -= 1,
         }
     }
 
@@ -173,9 +173,9 @@ impl Slots {
                 self.counts.leased += 1;
                 LetterState::Leased
             }
-            Hold::Parked => {
-                self.counts.parked += 1;
-                LetterState::Parked
+            Hold::Quarantined => {
+                self.counts.quarantined += 1;
+                LetterState::Quarantined
             }
         };
         if slot.letter.state != state {

@@ -281,7 +281,7 @@ async fn queue_and_table_with_huge_settings_work() {
             .capacity(usize::MAX)
             .max_bytes(usize::MAX)
             .max_payload(usize::MAX)
-            .park_after(u32::MAX)
+            .quarantine_after(u32::MAX)
             .time_to_live(huge)
             .build()
             .unwrap();

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use recoup::{
-    Attempt, Backoff, Bulkhead, Category, CircuitBreaker, CircuitState, Classification, Cooldown, DeadLetter,
-    DeadLetterQueue, Event, HalfOpen, Jitter, LeaseToken, Leased, LetterFilter, LetterId, MemoryQueue,
-    Observer, Permit, PushError, QueueError, QueueStats, Receipt, Recovery, RetryBudget, RetryPolicy,
-    SettleError, Settled, Settlement, Shutdown, Slot,
+    Act, Attempt, Backoff, Bulkhead, ByHand, Category, CircuitBreaker, CircuitState, Classification,
+    Cooldown, DeadLetter, DeadLetterQueue, Event, HalfOpen, Jitter, LeaseToken, Leased, LetterFilter,
+    LetterId, MemoryQueue, Observer, Permit, PushError, QueueError, QueueStats, Receipt, Recovery,
+    RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Shutdown, Slot,
 };
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -131,12 +131,43 @@ impl DeadLetterQueue for SlowQueue {
     fn settle(&self, token: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<Settled, SettleError>> {
         self.stored.settle(token, how)
     }
-    fn unpark(&self, id: LetterId) -> BoxFuture<'_, Result<bool, QueueError>> {
-        self.stored.unpark(id)
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.stored.quarantine(filter, by)
     }
-    fn discard<'a>(&'a self, filter: &'a LetterFilter) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.stored.discard(filter)
+
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.stored.reinstate(filter, by)
     }
+
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        self.stored.discard(filter, by)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>> {
+        self.stored.replace(old, letter, by)
+    }
+
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
+        self.stored.acts(limit)
+    }
+
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         self.stored.stats()
     }
