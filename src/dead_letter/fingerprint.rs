@@ -148,7 +148,6 @@ mod tests {
         let all = [
             says("can't connect"),
             says("can't read"),
-            says(""),
             says("it isn't 'so"),
             DeadLetter::new("op").fingerprint(),
             DeadLetter::new("op").destination("").fingerprint(),
