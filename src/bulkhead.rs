@@ -31,6 +31,7 @@ pub use self::acquire::Acquire;
 pub use self::builder::BulkheadBuilder;
 pub use self::call::BulkheadCall;
 pub use self::entrance::Entrance;
+pub(crate) use self::entrance::Entrant;
 pub use self::full::{Full, FullReason};
 use self::gate::{Counts, Gate};
 pub(crate) use self::hold::Hold;
@@ -49,8 +50,9 @@ use crate::setting::SettingError;
 /// full, the newest of the lowest priority makes room for one who matters more.
 ///
 /// A part of the slots can be [reserved](BulkheadBuilder::reserve) for those who matter more, and
-/// [partitions](BulkheadBuilder::partition) can have their share guaranteed. Without either, a slot is taken and
-/// given back without a lock while nobody waits.
+/// [partitions](BulkheadBuilder::partition) can have their share guaranteed, to direct callers and to calls of a
+/// [`Recovery`](crate::Recovery) alike. Without either, a slot is taken and given back without a lock while nobody
+/// waits.
 ///
 /// A handle: clones share the slots.
 ///
@@ -110,7 +112,8 @@ impl Bulkhead {
         self.entrance().at(priority)
     }
 
-    /// The way in through the partition of that name.
+    /// The way in through the partition of that name. A call of a [`Recovery`](crate::Recovery) names its
+    /// own by [`CallContext::partition`](crate::CallContext::partition).
     ///
     /// # Errors
     ///
@@ -132,10 +135,41 @@ impl Bulkhead {
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a caller who will wait if there is none: refusing is not
-    /// told to anybody, and the priority is asked for only where it matters.
+    /// told to anybody, and who it is that comes is asked only where it matters.
     #[inline]
-    pub(crate) fn take(&self, priority: impl FnOnce() -> Priority) -> Option<Hold<'_>> {
-        self.gate.take(priority).ok().map(|()| Hold::taken(&self.gate))
+    pub(crate) fn take<'n>(&self, who: impl FnOnce() -> Entrant<'n>) -> Option<Hold<'_>> {
+        let gate = match self.gate.try_take() {
+            Ok(()) => &self.gate,
+            Err(reason) => self.take_behind(reason, who)?,
+        };
+        Some(Hold::taken(gate))
+    }
+
+    // Every call of a bulkhead with partitions or reserves comes here: their gates give nothing without a lock.
+    #[cold]
+    fn take_behind<'n>(&self, reason: FullReason, who: impl FnOnce() -> Entrant<'n>) -> Option<&Arc<Gate>> {
+        let who = who();
+        let gate = self.gate_of(who.partition)?;
+        gate.take_behind(reason, || who.priority).is_ok().then_some(gate)
+    }
+
+    /// The way in of a call that says who it is. Refuses, and tells that, if it names a partition that is not
+    /// among those that there are.
+    #[cold]
+    pub(crate) fn way_in(&self, who: Entrant<'_>) -> Result<Entrance<'_>, Full> {
+        let entrance = self.at(who.priority);
+        match self.gate_of(who.partition) {
+            Some(gate) => Ok(Entrance { gate, ..entrance }),
+            None => Err(entrance.refuse(FullReason::NoSuchPartition)),
+        }
+    }
+
+    /// Where all share alike a name says nothing. Where they do not, one that nobody knows has no share.
+    fn gate_of(&self, partition: Option<&str>) -> Option<&Arc<Gate>> {
+        match partition {
+            Some(name) if !self.settings.partitions.is_empty() => self.settings.partitions.get(name),
+            _ => Some(&self.gate),
+        }
     }
 
     /// Takes a slot, and waits in the queue for one if it has to.

@@ -105,14 +105,14 @@ impl BulkheadBuilder {
         self
     }
 
-    /// Guarantees a share of the slots, above 0.0, to the calls that come in through
-    /// [`Bulkhead::partition`] by this name. Default: no partitions.
+    /// Guarantees a share of the slots, above 0.0, to the calls that come in by this name: through
+    /// [`Bulkhead::partition`], or with a [`CallContext::partition`](crate::CallContext::partition) through a
+    /// [`Recovery`](crate::Recovery). Default: no partitions.
     ///
     /// What a partition does not use is lent to others, up to all slots. But as long as it has fewer than the
     /// whole slots of its share, the next slot that comes back goes to its own calls before all others. A slot
     /// is lent to the highest priority, and of equals to whose partition has the least of its share. What no
-    /// partition is guaranteed is for calls that name none, as those of a [`Recovery`](crate::Recovery) do, who
-    /// share by the same rules.
+    /// partition is guaranteed is for calls that name none, who share by the same rules.
     ///
     /// Each partition has a [`queue`](Self::queue) of its own, so none can fill that of another. Without a queue
     /// a guarantee is worth less: what was lent is not there when it is asked for.

@@ -30,6 +30,13 @@ pub struct Entrance<'b> {
     pub(super) priority: Priority,
 }
 
+/// Who comes in, as a call says it of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entrant<'n> {
+    pub(crate) priority: Priority,
+    pub(crate) partition: Option<&'n str>,
+}
+
 impl<'b> Entrance<'b> {
     /// The same way in, for calls that matter so much. Without it: [`Priority::Normal`].
     ///

@@ -46,6 +46,9 @@ pub enum FullReason {
     Evicted,
     /// The bulkhead is closed.
     Closed,
+    /// The call's [context](crate::CallContext::partition) names a partition that the bulkhead was built without,
+    /// though it has others. A direct caller is told so by [`Bulkhead::partition`](crate::Bulkhead::partition).
+    NoSuchPartition,
 }
 
 impl FullReason {
@@ -56,6 +59,7 @@ impl FullReason {
             Self::Shed => "shed",
             Self::Evicted => "evicted",
             Self::Closed => "closed",
+            Self::NoSuchPartition => "no_such_partition",
         }
     }
 }
@@ -68,6 +72,7 @@ impl fmt::Display for FullReason {
             Self::Shed => "is overloaded",
             Self::Evicted => "needed the place for a call that matters more",
             Self::Closed => "is closed",
+            Self::NoSuchPartition => "has no such partition",
         })
     }
 }

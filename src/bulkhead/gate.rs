@@ -112,8 +112,13 @@ impl Gate {
         }
     }
 
+    /// What is left to try where the word gave none, and why that was.
     #[cold]
-    fn take_behind(&self, reason: FullReason, priority: impl FnOnce() -> Priority) -> Result<(), FullReason> {
+    pub(super) fn take_behind(
+        &self,
+        reason: FullReason,
+        priority: impl FnOnce() -> Priority,
+    ) -> Result<(), FullReason> {
         match &self.behind {
             Behind::Pool(seat) => seat.take(priority()),
             Behind::Line(_) => Err(reason),

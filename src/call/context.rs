@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::dead_letter::{DeadLetter, LetterId, Payload};
@@ -44,6 +45,7 @@ pub struct CallContext<'p> {
     payload: Option<Box<dyn Fn() -> Payload + Send + Sync + 'p>>,
     deadline: Option<Instant>,
     priority: Priority,
+    partition: Option<Arc<str>>,
     redriven: Option<LetterId>,
 }
 
@@ -60,6 +62,7 @@ impl<'p> CallContext<'p> {
             payload: None,
             deadline: None,
             priority: Priority::Normal,
+            partition: None,
             redriven: None,
         }
     }
@@ -120,6 +123,42 @@ impl<'p> CallContext<'p> {
         self.priority
     }
 
+    /// For whom the call is made, where a bulkhead keeps slots for them: the name of a
+    /// [partition](crate::BulkheadBuilder::partition) of the recovery's bulkhead. Each attempt takes its slot of
+    /// that share, and waits in that queue. Default: none, so that it takes of what is no partition's.
+    ///
+    /// A name that is not among the bulkhead's partitions gets no slot: the call is refused with
+    /// [`FullReason::NoSuchPartition`](crate::FullReason). Whoever does not choose the names asks
+    /// [`Bulkhead::partition`](crate::Bulkhead::partition) first. Without a bulkhead, or with one that has no
+    /// partitions, all calls share alike and the name says nothing. A redrive of the call's letter names none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use recoup::{Bulkhead, CallContext, FullReason, Reason, Recovery, execute_with_recovery};
+    ///
+    /// let bulkhead = Bulkhead::builder(4).queue(8).partition("tenant-a", 0.5).build().unwrap();
+    /// let recovery = Recovery::<&str>::builder("reports").bulkhead(bulkhead.clone()).build().unwrap();
+    ///
+    /// let call = CallContext::new("monthly").partition("tenant-a");
+    /// let in_use = execute_with_recovery(recovery.with_context(&call), |_| {
+    ///     let in_use = bulkhead.snapshot().partitions[0].in_use;
+    ///     async move { Ok(in_use) }
+    /// });
+    /// assert_eq!(in_use.await.unwrap(), 1);
+    ///
+    /// let call = CallContext::new("monthly").partition("tenant-b");
+    /// let refused = execute_with_recovery(recovery.with_context(&call), |_| async { Ok(()) });
+    /// let refused = refused.await.unwrap_err();
+    /// let Reason::BulkheadFull(full) = refused.reason() else { panic!("{refused}") };
+    /// assert_eq!(full.reason, FullReason::NoSuchPartition);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn partition(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.partition = Some(name.into());
+        self
+    }
+
     /// The key by which the server knows attempts of the same call.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
@@ -138,6 +177,7 @@ impl<'p> CallContext<'p> {
             payload: None,
             deadline: None,
             priority: Priority::Normal,
+            partition: None,
             redriven: Some(letter.id),
         }
     }
@@ -145,6 +185,10 @@ impl<'p> CallContext<'p> {
     /// The letter of which this is a redrive.
     pub(crate) fn redriven(&self) -> Option<LetterId> {
         self.redriven
+    }
+
+    pub(crate) fn named_partition(&self) -> Option<&str> {
+        self.partition.as_deref()
     }
 
     pub(crate) fn latest_end(&self) -> Option<Instant> {

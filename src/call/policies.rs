@@ -55,6 +55,10 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn priority(&self) -> Priority {
         Priority::Normal
     }
+    /// Whose slots the call takes, where a bulkhead keeps some for them.
+    fn partition(&self) -> Option<&str> {
+        None
+    }
     fn throttle(&self) -> Option<&Throttle> {
         self.rules().throttle.as_ref()
     }

@@ -92,8 +92,10 @@ impl<E> RecoveryBuilder<E> {
         self
     }
 
-    /// The bulkhead in which every attempt takes a slot. A call that waits to retry holds none.
-    /// Default: none.
+    /// The bulkhead in which every attempt takes a slot. A call that waits to retry holds none. Of which
+    /// [partition](crate::BulkheadBuilder::partition) the slot is, and who is next where several wait, the call
+    /// says by [`CallContext::partition`](crate::CallContext::partition) and
+    /// [`with_priority`](crate::CallContext::with_priority). Default: none.
     pub fn bulkhead<B>(mut self, bulkhead: B) -> Self
     where
         B: TryInto<Bulkhead>,

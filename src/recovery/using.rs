@@ -106,6 +106,10 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         self.using.context.map_or(Priority::Normal, CallContext::priority)
     }
 
+    fn partition(&self) -> Option<&str> {
+        self.using.context?.named_partition()
+    }
+
     fn limits(&self) -> Limits {
         let Using { parts, context, .. } = self.using;
         Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }

@@ -1,7 +1,7 @@
 //! May an attempt be made, and what must be waited for first?
 
 use super::{Instead, Plan, Then, Wait};
-use crate::bulkhead::{Bulkhead, Hold};
+use crate::bulkhead::{Bulkhead, Entrant, Hold};
 use crate::call::pass::Pass;
 use crate::call::policies::Policies;
 use crate::call::queue::Queue;
@@ -80,7 +80,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[inline(always)]
     fn take_slot(&mut self, now: &Now) -> Result<(), Instead<'r>> {
         if let Some(bulkhead) = self.policies.bulkhead() {
-            match bulkhead.take(|| self.policies.priority()) {
+            match bulkhead.take(|| self.entrant()) {
                 Some(slot) => self.pass.hold(slot),
                 None => return Err(self.queue(bulkhead, now)),
             }
@@ -91,11 +91,20 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// Waits for a slot: no longer than the call may take, and than the program wants.
     #[cold]
     fn queue(&mut self, bulkhead: &'r Bulkhead, now: &Now) -> Instead<'r> {
-        self.waits(now);
-        let slot = Box::pin(bulkhead.at(self.policies.priority()).acquire());
-        let deadline = self.deadline();
         let permit = self.pass.take_permit();
+        let entrance = match bulkhead.way_in(self.entrant()) {
+            Ok(entrance) => entrance,
+            Err(full) => return Instead::GiveUp(Reason::BulkheadFull(full)),
+        };
+        self.waits(now);
+        let deadline = self.deadline();
+        let slot = Box::pin(entrance.acquire());
         Instead::Queue(Queue { permit, slot, deadline, shutdown: self.shutdown() })
+    }
+
+    /// Who comes to the bulkhead.
+    fn entrant(&self) -> Entrant<'_> {
+        Entrant { priority: self.policies.priority(), partition: self.policies.partition() }
     }
 
     /// A slot came after a wait. The circuit may have opened meanwhile; then it is asked again.
