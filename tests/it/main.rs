@@ -33,6 +33,7 @@ mod letters;
 mod limits_in_recovery;
 mod load_shedder;
 mod metastable;
+mod partitions_in_recovery;
 mod rate_limiter;
 mod reconnect;
 mod retry_bugs;
