@@ -211,6 +211,30 @@ async fn d1_call_ends_only_once_its_letter_is_stored() {
     assert_eq!(error.dead_letter(), Some(only(&queue.memory).await.id));
 }
 
+#[tokio::test(start_paused = true)]
+async fn letter_keeps_all_that_its_call_said_of_itself_and_so_does_its_redrive() {
+    let queue = MemoryQueue::default();
+    let recovery = builder(queue.clone()).retry(RetryPolicy::never()).build().unwrap();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let call = CallContext::new("charge")
+        .destination("bank")
+        .correlation_id("order-7")
+        .tenant("acme")
+        .traceparent(trace)
+        .header("region", "eu");
+    execute_with_recovery(recovery.with_context(&call), down).await.unwrap_err();
+    let letter = only(&queue).await;
+    assert_eq!((letter.operation.as_str(), letter.destination.as_deref()), ("charge", Some("bank")));
+    assert_eq!((letter.correlation_id.as_deref(), letter.tenant.as_deref()), (Some("order-7"), Some("acme")));
+    assert_eq!((letter.traceparent.as_deref(), letter.headers["region"].as_str()), (Some(trace), "eu"));
+    redrive(&recovery, &every().tenant("acme"), still_down).await.unwrap();
+    let redriven = only(&queue).await;
+    assert_eq!(
+        (redriven.redrives, redriven.tenant, redriven.traceparent),
+        (1, letter.tenant, letter.traceparent)
+    );
+}
+
 // D2: bounded, and never a silent drop.
 
 #[tokio::test(start_paused = true)]
