@@ -3,6 +3,8 @@
 mod allowance;
 mod builder;
 mod call;
+#[cfg(feature = "lab")]
+pub(crate) mod course;
 mod delay;
 mod histogram;
 mod latency;
@@ -11,8 +13,6 @@ mod race;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
 mod snapshot;
-#[cfg(test)]
-mod tail_at_scale;
 
 use std::fmt;
 use std::future::Future;
@@ -29,7 +29,7 @@ use self::snapshot::Counts;
 pub use self::snapshot::HedgeSnapshot;
 use crate::attempt::Attempt;
 use crate::event::{Event, Observers};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
 /// Makes a call once more when its answer takes longer than usual, and takes the first answer that comes.
 ///
@@ -245,9 +245,9 @@ impl Shared {
 
     /// A call that nobody repeats has succeeded.
     #[inline]
-    fn earn(&self) {
+    fn earn(&self, now: &Now) {
         if let Some(budget) = &self.budget {
-            budget.earn();
+            budget.earn(now);
         }
     }
 

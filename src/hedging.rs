@@ -1,5 +1,8 @@
 //! Where a hedge and a retry meet: the budget, or the throttle, that both ask.
 
+#[cfg(feature = "lab")]
+mod anew;
+
 use std::sync::Arc;
 
 use crate::classification::Category;
@@ -62,7 +65,7 @@ impl Spare for RetryBudget {
         self.reserve(Category::Timeout, now).map(Token::spend).is_some()
     }
 
-    fn earn(&self) {
+    fn earn(&self, _: &Now) {
         self.deposit(false);
     }
 }
@@ -73,9 +76,9 @@ impl Spare for Throttle {
         self.reserve(None, &slow, &Now::from(now)).map(Leave::spend).is_ok()
     }
 
-    fn earn(&self) {
+    fn earn(&self, now: &Now) {
         if !self.is_calm() {
-            self.succeeded(&Attempted::default(), &Now::unread());
+            self.succeeded(&Attempted::default(), now);
         }
     }
 }

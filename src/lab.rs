@@ -22,12 +22,14 @@
 //!
 //! [`compare`] does that for faults that are drawn by chance, and says what each policy would have to regret.
 //! The server's half takes part by [`Discipline::shedder`]: the crate's own load shedder in front of the backend.
-//! [`contend`] is another experiment: writers that meet in one row, which is what jitter was invented for.
+//! Two more are experiments of their own: in [`contend`] writers meet in one row, which is what jitter was invented
+//! for, and in [`fan_out`](fan_out()) requests wait for the slowest of a hundred servers, which is what hedges are for.
 //!
 //! # What the model leaves out
 //!
 //! Ways through the network take no time. A client has no memory but that of its policies: users who give up,
-//! or press a button again, are not in it. Limits of concurrency and rate, and hedging, do not take part yet.
+//! or press a button again, are not in it. Limits of concurrency and rate do not take part yet. Calls are hedged in
+//! fan-outs alone, where none fails.
 
 mod agenda;
 mod arrivals;
@@ -39,6 +41,7 @@ mod compare;
 mod contender;
 mod draw;
 mod engine;
+mod fan_out;
 #[cfg(feature = "lab-files")]
 pub mod files;
 mod ready;
@@ -56,6 +59,7 @@ mod writers;
 pub use self::compare::{Comparison, Standing, compare, compare_told};
 pub use self::contender::Contender;
 pub use self::draw::draw;
+pub use self::fan_out::{Band, FanOut, Tail, Tails, fan_out, fan_out_told};
 pub use self::report::{Figures, Recovered, Report, Run, Sample};
 pub use self::run::{run, run_told};
 pub use self::scenario::{

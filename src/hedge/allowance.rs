@@ -1,7 +1,9 @@
 //! How much load hedges may add.
 
+use std::any::Any;
+
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 
 /// One token, in the unit that everything here is counted in.
 const TOKEN: u64 = 1_000_000;
@@ -10,12 +12,12 @@ const TOKEN: u64 = 1_000_000;
 const CAPACITY: u64 = 100 * TOKEN;
 
 /// Attempts to spare, kept by somebody else.
-pub(crate) trait Spare: Send + Sync {
+pub(crate) trait Spare: Any + Send + Sync {
     /// Takes one, if there is one, for an attempt that is made now.
     fn take(&self, now: Instant) -> bool;
 
-    /// A call has succeeded.
-    fn earn(&self);
+    /// A call has succeeded, `now` unless nobody has to know.
+    fn earn(&self, now: &Now);
 }
 
 /// Who refused a hedge.

@@ -11,6 +11,7 @@ use super::snapshot::Counts;
 use super::{Hedge, Shared};
 use crate::event::{Observer, Observers};
 use crate::setting::{Check, SettingError};
+use crate::time::{self, Instant};
 
 const CHECK: Check = Check("hedge");
 
@@ -59,7 +60,7 @@ pub struct HedgeBuilder {
     name: Option<Arc<str>>,
     max_attempts: u32,
     extra: Option<f64>,
-    budget: Option<Arc<dyn Spare>>,
+    pub(super) budget: Option<Arc<dyn Spare>>,
     warm_up: u32,
     until_warm: Option<Duration>,
     min_delay: Duration,
@@ -160,6 +161,11 @@ impl HedgeBuilder {
     ///
     /// [`SettingError`] for the first setting that cannot work.
     pub fn build(self) -> Result<Hedge, SettingError> {
+        self.build_at(time::now())
+    }
+
+    /// As [`build`](Self::build), for a hedge whose time starts at `start`.
+    pub(super) fn build_at(self, start: Instant) -> Result<Hedge, SettingError> {
         if !(1..=MOST_ATTEMPTS).contains(&self.max_attempts) {
             return Err(CHECK.refuse("max_attempts", self.max_attempts, "from 1 to 10"));
         }
@@ -181,7 +187,7 @@ impl HedgeBuilder {
             Timing::When(says) => Delay::When(says),
             Timing::AtQuantile(share) => {
                 CHECK.share("at_quantile", share)?;
-                let latencies = Latencies::new(share, self.warm_up, self.memory);
+                let latencies = Latencies::new(share, self.warm_up, self.memory, start);
                 let (until_warm, least) = (self.until_warm, self.min_delay);
                 Delay::AtQuantile { latencies: Box::new(latencies), until_warm, least }
             }

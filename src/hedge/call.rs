@@ -145,7 +145,7 @@ where
         let mut lap = Lap { first: this.first, goes_on: false };
         if !this.plan.has_begun() {
             this.plan.begin(hedge);
-            *this.watch = Stopwatch::started(hedge.delay.learns());
+            *this.watch = Stopwatch::started(hedge.delay.learns(), &Now::unread());
             lap.first.set(Some((this.op)(*this.told)));
         }
         loop {
@@ -153,7 +153,7 @@ where
                 ControlFlow::Continue(failed) => failed,
                 ControlFlow::Break(end) => {
                     if end.is_ok() && alone {
-                        hedge.earn();
+                        hedge.earn(&Now::unread());
                     }
                     race.hand_over(this.siblings.as_deref_mut());
                     return Poll::Ready(end);

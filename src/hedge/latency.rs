@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::histogram::{Histogram, quantile};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::time::{self, Instant};
+use crate::time::{Instant, Now};
 
 /// The quantile is told anew after so many latencies, and not after each: that would be most of the cost.
 const RENEW_EVERY: u64 = 32;
@@ -42,12 +42,12 @@ struct Generation {
 }
 
 impl Latencies {
-    pub(super) fn new(share: f64, warm_up: u32, memory: Duration) -> Self {
+    pub(super) fn new(share: f64, warm_up: u32, memory: Duration, start: Instant) -> Self {
         Self {
             share,
             warm_up: warm_up.into(),
             lasts: nanos(memory),
-            start: time::now(),
+            start,
             generations: Default::default(),
             present: AtomicUsize::new(0),
             since: AtomicU64::new(0),
@@ -117,42 +117,43 @@ impl<'h> Stopwatch<'h> {
     }
 
     #[inline]
-    pub(super) fn started(learns: Option<&'h Latencies>) -> Self {
-        Self(learns.map(|latencies| (latencies, time::now())))
+    pub(super) fn started(learns: Option<&'h Latencies>, now: &Now) -> Self {
+        Self(learns.map(|latencies| (latencies, now.get())))
     }
 
     /// The attempt has a value.
     #[inline]
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self, now: &Now) {
         if let Some((latencies, begun)) = self.0.take() {
-            let now = time::now();
+            let now = now.get();
             latencies.record(now.saturating_duration_since(begun), now);
         }
     }
 
     /// The attempt failed or was dropped: it has no answer yet.
-    pub(super) fn cut_short(&mut self) {
+    pub(super) fn cut_short(&mut self, now: &Now) {
         if let Some((latencies, begun)) = self.0.take() {
-            let now = time::now();
+            let now = now.get();
             latencies.record_cut_short(now.saturating_duration_since(begun), now);
         }
     }
 
     /// A hedge was faster. It was launched because this took long, so it is known that it did.
-    pub(super) fn overtaken(&mut self) {
-        self.succeeded();
+    pub(super) fn overtaken(&mut self, now: &Now) {
+        self.succeeded(now);
     }
 }
 
 impl Drop for Stopwatch<'_> {
     fn drop(&mut self) {
-        self.cut_short();
+        self.cut_short(&Now::unread());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time;
 
     const MS: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_before_the_last_latency_of_the_warm_up() {
-        let latencies = Latencies::new(0.95, 50, 30 * SECOND);
+        let latencies = Latencies::new(0.95, 50, 30 * SECOND, time::now());
         let now = time::now();
         for _ in 0..49 {
             latencies.record(8 * MS, now);
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn services_of_a_millisecond_to_an_hour_have_a_quantile() {
         for service in [MS, 10 * MS, SECOND, 60 * SECOND, 3_600 * SECOND] {
-            let latencies = Latencies::new(0.95, 100, 30 * SECOND);
+            let latencies = Latencies::new(0.95, 100, 30 * SECOND, time::now());
             let now = time::now();
             (0..100).for_each(|_| latencies.record(service, now));
             assert!(about(&latencies, service), "{service:?}: {:?}", latencies.quantile());
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn slow_phase_is_forgotten_after_two_generations_however_long_it_was() {
-        let latencies = Latencies::new(0.95, 100, 30 * SECOND);
+        let latencies = Latencies::new(0.95, 100, 30 * SECOND, time::now());
         let mut now = time::now();
         for _ in 0..100_000 {
             latencies.record(2 * SECOND, now);
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn who_seldom_calls_does_not_forget_what_it_knows() {
-        let latencies = Latencies::new(0.95, 100, 30 * SECOND);
+        let latencies = Latencies::new(0.95, 100, 30 * SECOND, time::now());
         let now = time::now();
         for call in 0..320 {
             latencies.record(5 * MS, now + call * 600 * SECOND);
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_counts_as_slow_if_it_was() {
-        let latencies = Latencies::new(0.5, 32, 30 * SECOND);
+        let latencies = Latencies::new(0.5, 32, 30 * SECOND, time::now());
         let now = time::now();
         latencies.record_cut_short(SECOND, now);
         (0..32).for_each(|_| latencies.record(10 * MS, now));
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn threads_that_turn_over_at_once_still_know_what_they_saw() {
-        let latencies = Latencies::new(0.95, 10, MS);
+        let latencies = Latencies::new(0.95, 10, MS, time::now());
         let now = time::now();
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn clock_that_jumps_back_harms_nothing() {
-        let latencies = Latencies::new(0.95, 1, MS);
+        let latencies = Latencies::new(0.95, 1, MS, time::now());
         let now = time::now() + 3_600 * SECOND;
         latencies.record(5 * MS, now);
         latencies.record(5 * MS, now - 3_000 * SECOND);

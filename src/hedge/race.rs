@@ -8,18 +8,17 @@ use std::task::{Context, Poll};
 
 use super::Shared;
 use super::latency::Stopwatch;
+use super::snapshot::Ventured;
 use crate::nested;
-use crate::sync::atomic::Ordering;
+use crate::time::Now;
 
 /// Whether no other attempt will do better after this error.
 pub(super) type Fatal<'h, E> = dyn Fn(&E) -> bool + Send + 'h;
 
 /// What races, but for the first attempt, which its future holds in place.
 pub(super) struct Race<'h, Fut, E> {
-    hedge: &'h Shared,
     hedges: Vec<Pin<Box<Fut>>>,
-    /// Hedges launched of which no value was taken.
-    in_vain: u64,
+    ventured: Ventured<'h>,
     /// What the first attempt failed with, and which call of ours had given up in it.
     first: Option<(E, Option<Arc<str>>)>,
     /// What hedges failed with.
@@ -29,7 +28,7 @@ pub(super) struct Race<'h, Fut, E> {
 impl<'h, Fut, E> Race<'h, Fut, E> {
     #[inline]
     pub(super) const fn new(hedge: &'h Shared) -> Self {
-        Self { hedge, hedges: Vec::new(), in_vain: 0, first: None, others: Vec::new() }
+        Self { hedges: Vec::new(), ventured: Ventured::none(&hedge.counts), first: None, others: Vec::new() }
     }
 
     /// Whether no hedge is under way.
@@ -39,7 +38,7 @@ impl<'h, Fut, E> Race<'h, Fut, E> {
 
     /// One more is made by `op`, and is to be polled.
     pub(super) fn launch(&mut self, op: impl FnOnce() -> Fut) {
-        self.in_vain += 1; // also if `op` panics
+        self.ventured.launched(); // also if `op` panics
         self.hedges.push(Box::pin(op()));
     }
 
@@ -82,9 +81,8 @@ where
             match hedge.as_mut().poll(cx) {
                 Poll::Pending => at += 1,
                 Poll::Ready(Ok(value)) => {
-                    self.in_vain -= 1;
-                    self.hedge.counts.won.fetch_add(1, Ordering::Relaxed);
-                    watch.overtaken();
+                    self.ventured.won();
+                    watch.overtaken(&Now::unread());
                     return ControlFlow::Break(Ok(value));
                 }
                 Poll::Ready(Err(error)) => {
@@ -112,11 +110,11 @@ where
         match attempt.poll(cx) {
             Poll::Pending => ControlFlow::Continue(0),
             Poll::Ready(Ok(value)) => {
-                watch.succeeded();
+                watch.succeeded(&Now::unread());
                 ControlFlow::Break(Ok(value))
             }
             Poll::Ready(Err(error)) => {
-                watch.cut_short();
+                watch.cut_short(&Now::unread());
                 first.set(None);
                 if fatal.is_some_and(|fatal| fatal(&error)) {
                     return ControlFlow::Break(Err(error));
@@ -124,14 +122,6 @@ where
                 self.first = Some((error, nested::take()));
                 ControlFlow::Continue(1)
             }
-        }
-    }
-}
-
-impl<Fut, E> Drop for Race<'_, Fut, E> {
-    fn drop(&mut self) {
-        if self.in_vain > 0 {
-            self.hedge.counts.wasted.fetch_add(self.in_vain, Ordering::Relaxed);
         }
     }
 }

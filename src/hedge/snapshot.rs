@@ -39,9 +39,9 @@ pub struct HedgeSnapshot {
 pub(super) struct Counts {
     calls: Spread<AtomicU64>,
     pub(super) launched: AtomicU64,
-    pub(super) won: AtomicU64,
+    won: AtomicU64,
     pub(super) suppressed: AtomicU64,
-    pub(super) wasted: AtomicU64,
+    wasted: AtomicU64,
 }
 
 impl Counts {
@@ -64,6 +64,40 @@ impl Counts {
             suppressed: read(&self.suppressed),
             wasted: read(&self.wasted),
             delay,
+        }
+    }
+}
+
+/// The hedges of one race. Those whose value nobody took were launched in vain, which is counted when this is
+/// dropped.
+#[derive(Debug)]
+pub(super) struct Ventured<'h> {
+    counts: &'h Counts,
+    in_vain: u64,
+}
+
+impl<'h> Ventured<'h> {
+    #[inline]
+    pub(super) const fn none(counts: &'h Counts) -> Self {
+        Self { counts, in_vain: 0 }
+    }
+
+    /// One more is made.
+    pub(super) const fn launched(&mut self) {
+        self.in_vain += 1;
+    }
+
+    /// The value of one that was launched is taken.
+    pub(super) fn won(&mut self) {
+        self.in_vain -= 1;
+        self.counts.won.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Ventured<'_> {
+    fn drop(&mut self) {
+        if self.in_vain > 0 {
+            self.counts.wasted.fetch_add(self.in_vain, Ordering::Relaxed);
         }
     }
 }

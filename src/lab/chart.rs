@@ -3,6 +3,7 @@
 mod legend;
 mod panel;
 mod scale;
+mod tails;
 
 use std::fmt;
 use std::time::Duration;

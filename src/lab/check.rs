@@ -140,14 +140,14 @@ impl Fault {
     }
 }
 
-fn above_zero(setting: &'static str, number: f64) -> Result<(), SettingError> {
+pub(super) fn above_zero(setting: &'static str, number: f64) -> Result<(), SettingError> {
     if number > 0.0 && number.is_finite() {
         return Ok(());
     }
     Err(CHECK.refuse(setting, number, ABOVE_ZERO))
 }
 
-fn span(setting: &'static str, span: Duration, may_be_zero: bool) -> Result<(), SettingError> {
+pub(super) fn span(setting: &'static str, span: Duration, may_be_zero: bool) -> Result<(), SettingError> {
     if !may_be_zero {
         CHECK.longer_than_zero(setting, span)?;
     }

@@ -1,7 +1,7 @@
 //! What the lab reads and writes: scenarios and policies as TOML, reports as JSON.
 //!
 //! [`Scenario::from_toml`](crate::lab::Scenario::from_toml) and [`Contender::from_toml`](crate::lab::Contender::from_toml) read,
-//! [`Report::to_json`](crate::lab::Report::to_json) writes. Needs the feature `lab-files`.
+//! [`Report::to_json`](crate::lab::Report::to_json) and [`Tails::to_json`](crate::lab::Tails::to_json) write. Needs the feature `lab-files`.
 
 mod breaker;
 mod error;
@@ -11,6 +11,7 @@ mod policy;
 mod report;
 mod scenario;
 mod span;
+mod tails;
 mod waits;
 mod withhold;
 

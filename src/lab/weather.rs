@@ -43,7 +43,11 @@ pub(super) struct Forecast {
 
 impl Forecast {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let (faults, capacity) = (scenario.faults.clone(), scenario.backend.capacity());
+        Self::of(scenario.faults.clone(), scenario.backend.capacity())
+    }
+
+    /// Of these faults, at a backend that serves so many calls in a second while it is well.
+    pub(super) fn of(faults: Vec<Fault>, capacity: f64) -> Self {
         Self { faults, capacity, now: Weather::FAIR, from: 0, until: 0 }
     }
 

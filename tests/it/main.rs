@@ -29,6 +29,7 @@ mod lab;
 mod lab_chart;
 mod lab_files;
 mod lab_goals;
+mod lab_hedging;
 mod letters;
 mod limits_in_recovery;
 mod load_shedder;

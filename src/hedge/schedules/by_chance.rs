@@ -11,8 +11,8 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn quantile_that_is_known_stays_known_while_two_turn_over_at_once() {
     let told = outcomes(|| {
-        let latencies = Arc::new(Latencies::new(0.5, 1, MS));
         let start = time::now();
+        let latencies = Arc::new(Latencies::new(0.5, 1, MS, start));
         latencies.record(8 * MS, start);
         let known = latencies.quantile();
         let threads = [2, 4].map(|turn| {

@@ -91,7 +91,7 @@ impl Report {
     }
 }
 
-fn written(value: &impl Serialize) -> String {
+pub(super) fn written(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("lists, texts and numbers can be written, and keys are texts")
 }
 
