@@ -83,6 +83,34 @@ fn ready_scenarios_are_run_over_the_fleets_that_are_asked_for() {
 }
 
 #[test]
+fn hedges_are_compared_where_a_few_calls_are_slow_and_where_all_are() {
+    let folder = folder("hedging");
+    let output =
+        recoup(&folder, &["lab", "--scenario", "hedging", "--json", "hedging.json", "--charts", "charts"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let table = out(&output);
+    let tables: Vec<Vec<&str>> = table.split("\n\n").map(|table| table.lines().collect()).collect();
+    let [few, all] = &tables[..] else { panic!("two: {table}") };
+    assert_eq!(few[0], "hedging: 10000 requests of 100 calls each, 400 a second, seed 1");
+    assert!(all[0].starts_with("hedging in a brownout: "), "{table}");
+    let columns = few[1].split("  ").map(str::trim).filter(|column| !column.is_empty());
+    assert!(columns.eq(["hedge", "p50", "p99", "p99.9", "extra calls", "won", "wasted", "left out"]));
+    let names = |rows: &[&str]| -> Vec<String> {
+        rows[2..].iter().map(|row| row.split("  ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(few), ["no hedge", "after 10 ms", "95th percentile"]);
+    assert_eq!(names(all), ["no hedge", "after 10 ms", "95th percentile", "after 10 ms, unbounded"]);
+    let json = fs::read_to_string(folder.join("hedging.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["format"], "recoup.lab.hedging/1");
+    let [plain, hedged] = [0, 1].map(|nth| json[0]["hedges"][nth]["latency_p999"].as_f64().unwrap());
+    assert!(plain > 1.7 && hedged < 0.1, "{plain} {hedged}");
+    for name in ["hedging.svg", "hedging-in-a-brownout.svg"] {
+        assert!(fs::read_to_string(folder.join("charts").join(name)).unwrap().starts_with("<svg"));
+    }
+}
+
+#[test]
 fn faults_by_chance_are_compared() {
     let folder = folder("regret");
     let arguments =
@@ -139,6 +167,8 @@ fn what_makes_no_sense_is_refused_by_name_before_anything_is_run() {
         (&["lab", "--scenario", "tiny.toml", "--fleet", "5x1"], "--fleet"),
         (&["lab", "--scenario", "contention", "--charts", "here"], "--charts"),
         (&["lab", "--scenario", "contention", "--against", "none"], "--against"),
+        (&["lab", "--scenario", "hedging", "--policy", "mine.toml"], "--policy"),
+        (&["lab", "--scenario", "hedging", "--fleet", "5x1"], "--fleet"),
         (&["lab", "--fleet", "5000"], "--fleet"),
         (&["lab", "--fleet", "5x-1"], "rate_per_client"),
         (&["lab", "--fleet", "5xNaN"], "rate_per_client"),

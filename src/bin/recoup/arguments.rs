@@ -15,10 +15,11 @@ See what policies do to a backend in trouble, in a simulated fleet of clients.
 Usage: recoup lab [options]             scenarios, a table for each
        recoup lab regret [options]      many faults by chance, one table for all
 
-Without --scenario it runs outage, spike, errors and brownout over three fleets.
+Without --scenario it runs outage, spike, errors and brownout over three fleets, and hedging.
 
-  --scenario NAME|FILE   outage, spike, errors, brownout, contention, or a TOML file; may be repeated
-  --all                  the four scenarios; what happens without --scenario
+  --scenario NAME|FILE   outage, spike, errors, brownout, contention, hedging, or a TOML file; may be repeated
+                         (contention and hedging compare backoffs and hedges of their own)
+  --all                  those five; what happens without --scenario
   --fleet LIST           clients x requests per second of each, as 5000x1,50x100
                          [5000x1 with --scenario, 5000x1,50x100,1000000x0.005 without; a file names its own]
   --policy FILE          a policy of your own from a TOML file; may be repeated
@@ -177,14 +178,16 @@ impl Said {
     /// Options that say nothing together are refused, so that nobody believes they did.
     fn fits_together(&self) -> Result<(), Problem> {
         let scenarios = !self.scenarios.is_empty();
-        let writers = scenarios && self.scenarios.iter().all(|name| name == named::CONTENTION);
+        let only =
+            |these: &[&str]| scenarios && self.scenarios.iter().all(|name| these.contains(&name.as_str()));
+        let (writers, apart) = (only(&[named::CONTENTION]), only(&[named::CONTENTION, named::HEDGING]));
         let policies = self.against.is_some() || !self.policies.is_empty();
         let clash = [
             ("--charts", self.charts.is_some() && writers, "not with contention, which has no pictures"),
             (
                 "--policy",
-                policies && writers,
-                "not with contention, nor --against: it is about backoffs alone",
+                policies && apart,
+                "not with contention or hedging, nor --against: they have what they compare",
             ),
             ("--all", self.all && (scenarios || self.regret), "not with --scenario, nor with regret"),
             ("--scenario", scenarios && self.regret, "not with regret, which draws its own"),

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bar;
+mod hedges;
 mod named;
 mod problem;
 mod regret;

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use recoup::lab::{Backend, Contender, Fleet, Scenario};
+use recoup::HedgeBuilder;
+use recoup::lab::{Backend, Contender, FanOut, Fleet, Scenario};
 
+use crate::hedges;
 use crate::problem::Problem;
 
 /// What a policy is tried on.
@@ -14,6 +16,8 @@ pub(crate) enum Subject {
     Scenario(Box<Scenario>),
     /// S1, whose writers have backoffs and no other policy.
     Contention,
+    /// S6, whose calls have hedges and no other policy.
+    FanOut(Box<FanOut>, Vec<HedgeBuilder>),
 }
 
 type Ready = fn(Fleet) -> Scenario;
@@ -26,6 +30,7 @@ const READY: [(&str, Ready); 4] = [
 ];
 
 pub(crate) const CONTENTION: &str = "contention";
+pub(crate) const HEDGING: &str = "hedging";
 
 type Named = fn() -> Contender;
 
@@ -89,9 +94,11 @@ fn one_fleet(said: &str) -> Result<Fleet, Problem> {
     Ok(fleet)
 }
 
-/// Every ready scenario over every fleet.
+/// Every ready scenario over every fleet, and what is hedged.
 pub(crate) fn all(fleets: &[Fleet]) -> Result<Vec<Subject>, Problem> {
-    subjects(&READY.map(|(name, _)| name.to_owned()), Some(fleets))
+    let mut all = subjects(&READY.map(|(name, _)| name.to_owned()), Some(fleets))?;
+    all.extend(hedges::subjects());
+    Ok(all)
 }
 
 /// The scenarios of these names and files, over these fleets.
@@ -111,7 +118,11 @@ pub(crate) fn subjects(names: &[String], fleets: Option<&[Fleet]>) -> Result<Vec
                 format_args!("not with {name:?}, which has its own; name outage, spike, errors or brownout");
             return Err(Problem::bad("--fleet", why));
         }
-        subjects.push(if name == CONTENTION { Subject::Contention } else { file(name)? });
+        match name.as_str() {
+            CONTENTION => subjects.push(Subject::Contention),
+            HEDGING => subjects.extend(hedges::subjects()),
+            _ => subjects.push(file(name)?),
+        }
     }
     Ok(subjects)
 }
@@ -122,7 +133,7 @@ fn file(name: &str) -> Result<Subject, Problem> {
         let ready = READY.map(|(ready, _)| ready).join(", ");
         Problem::bad(
             "--scenario",
-            format_args!("{name:?} is none of {ready}, {CONTENTION}, and no file: {error}"),
+            format_args!("{name:?} is none of {ready}, {CONTENTION}, {HEDGING}, and no file: {error}"),
         )
     })?;
     let scenario = Scenario::from_toml(&text).map_err(|error| Problem::in_file(path, &error))?;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use recoup::SettingError;
-use recoup::lab::{self, Report, Scenario};
+use recoup::lab::{self, Report, Tails};
 
 use crate::arguments::Wanted;
 use crate::bar::Bar;
@@ -22,9 +22,10 @@ pub(crate) fn run(wanted: &Wanted, out: &mut impl Write) -> Result<(), Problem> 
     // One job is one policy in one scenario, so that all cores have something to do until the end.
     let jobs: Vec<(usize, usize)> = (0..wanted.subjects.len())
         .flat_map(|subject| {
-            let many = match wanted.subjects[subject] {
+            let many = match &wanted.subjects[subject] {
                 Subject::Scenario(_) => wanted.contenders.len(),
                 Subject::Contention => 1,
+                Subject::FanOut(_, hedges) => hedges.len(),
             };
             (0..many).map(move |contender| (subject, contender))
         })
@@ -95,6 +96,7 @@ enum Told {
 enum Came {
     Report(Box<Report>),
     Contention(writers::Table),
+    Tails(Box<Tails>),
 }
 
 fn job(
@@ -110,6 +112,10 @@ fn job(
                 .map(|report| Came::Report(Box::new(report)))
         }
         Subject::Contention => writers::run(wanted.seed).map(Came::Contention),
+        Subject::FanOut(scenario, hedges) => {
+            let hedges = &hedges[contender..=contender];
+            lab::fan_out_told(scenario, hedges, wanted.seed, tell).map(|tails| Came::Tails(Box::new(tails)))
+        }
     }
 }
 
@@ -120,7 +126,29 @@ impl Came {
                 all.runs.extend(one.runs);
                 Self::Report(all)
             }
+            (Self::Tails(mut all), Self::Tails(one)) => {
+                all.tails.extend(one.tails);
+                Self::Tails(all)
+            }
             (came, _) => came,
+        }
+    }
+
+    /// A name for its picture, and the picture, if it has one.
+    fn picture(&self) -> Option<(String, String)> {
+        match self {
+            Self::Report(report) => {
+                let fleet = &report.scenario.fleet;
+                let name = format!(
+                    "{}-{}x{}",
+                    file_name(&report.scenario.name),
+                    fleet.clients,
+                    fleet.rate_per_client
+                );
+                Some((name, report.chart()))
+            }
+            Self::Tails(tails) => Some((file_name(&tails.scenario.name), tails.chart())),
+            Self::Contention(_) => None,
         }
     }
 
@@ -131,6 +159,10 @@ impl Came {
                 format!("{}: {policy}", report.scenario.name)
             }
             Self::Contention(_) => "contention".to_owned(),
+            Self::Tails(tails) => {
+                let hedge = tails.tails.first().map_or("", |tail| tail.hedge.as_str());
+                format!("{}: {hedge}", tails.scenario.name)
+            }
         }
     }
 }
@@ -157,14 +189,17 @@ impl<'a> Output<'a> {
         let (table, json) = match came {
             Came::Report(report) => (report.to_string(), self.json.is_some().then(|| report.to_json())),
             Came::Contention(table) => (table.to_string(), self.json.is_some().then(|| table.to_json())),
+            Came::Tails(tails) => (tails.to_string(), self.json.is_some().then(|| tails.to_json())),
         };
         self.reports.extend(json);
-        if let (Some(folder), Came::Report(report)) = (&self.wanted.charts, came) {
-            let mut path = folder.join(format!("{}.svg", file_name(&report.scenario)));
+        if let Some(folder) = &self.wanted.charts
+            && let Some((name, chart)) = came.picture()
+        {
+            let mut path = folder.join(format!("{name}.svg"));
             if self.charts.contains(&path) {
-                path = folder.join(format!("{}-{}.svg", file_name(&report.scenario), subject + 1));
+                path = folder.join(format!("{name}-{}.svg", subject + 1));
             }
-            fs::write(&path, report.chart()).map_err(|error| Problem::Write(path.clone(), error))?;
+            fs::write(&path, chart).map_err(|error| Problem::Write(path.clone(), error))?;
             self.charts.push(path);
         }
         if self.wanted.quiet {
@@ -194,9 +229,8 @@ pub(crate) fn write_list(path: &Path, mut file: File, entries: &[String]) -> Res
 }
 
 /// Of letters and digits, whatever the scenario is called.
-fn file_name(scenario: &Scenario) -> String {
-    let (clients, rate) = (scenario.fleet.clients, scenario.fleet.rate_per_client);
+fn file_name(scenario: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
-    let name: String = scenario.name.chars().take(60).map(safe).collect();
-    format!("{}-{clients}x{rate}", name.trim_start_matches('.'))
+    let name: String = scenario.chars().take(60).map(safe).collect();
+    name.trim_start_matches('.').to_owned()
 }
