@@ -25,6 +25,7 @@ mod memory;
 mod payload;
 mod queue;
 mod reason;
+mod restore;
 mod settlement;
 mod stats;
 

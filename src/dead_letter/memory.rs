@@ -1,6 +1,7 @@
 //! A queue of dead letters in the memory of this process.
 
 mod ledger;
+mod origins;
 mod rules;
 mod slots;
 
@@ -180,6 +181,18 @@ impl DeadLetterQueue for MemoryQueue {
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         async move { Ok(self.with(|ledger, _| ledger.stats())) }.boxed()
     }
+
+    fn identity(&self) -> Option<u128> {
+        Some(self.shared.ledger.lock().identity())
+    }
+
+    fn restore<'a>(
+        &'a self,
+        letters: Vec<DeadLetter>,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
+        async move { self.with(|ledger, now| ledger.restore(letters, by, now)) }.boxed()
+    }
 }
 
 /// What a full queue does with a new letter.
@@ -321,3 +334,5 @@ mod limits;
 mod model;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod restored;

@@ -10,6 +10,7 @@ use crate::dead_letter::error::{PushError, QueueError, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::groups::{Grouping, LetterGroup};
 use crate::dead_letter::letter::{DeadLetter, LetterId};
+use crate::dead_letter::restore;
 use crate::dead_letter::settlement::{Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 
@@ -219,6 +220,37 @@ pub trait DeadLetterQueue: Send + Sync {
     /// Changes nothing, so dropping it changes nothing.
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>>;
 
+    /// The random number that tells this queue from every other, for as long as its letters are kept. It stands
+    /// in the [`origin`](DeadLetter::origin) of letters that were brought from here. Default: `None`, the queue has
+    /// no such number.
+    fn identity(&self) -> Option<u128> {
+        None
+    }
+
+    /// Stores letters that a queue held before, this one or another, for those who bring them from an archive
+    /// (D17). Unlike [`push`](Self::push) it leaves `deliveries`, `redrives`, `unsettled` and `state` as the letters
+    /// say; one that was leased is ready. It answers for each letter in their order, and writes down one act,
+    /// [`Deed::Imported`](crate::Deed::Imported), for all that it stored.
+    ///
+    /// A letter whose [`origin`](DeadLetter::origin) the queue knows is left out: `Ok(None)`. A queue knows the origins of
+    /// the letters that it holds, its own numbers up to the last one that it gave, and at least the latest
+    /// 10 000 origins of letters that it held and holds no more.
+    ///
+    /// Default: for queues that keep no such account. It looks for the origins among the letters held, pushes
+    /// what it does not find and quarantines what was quarantined: the counts begin anew, a letter that is
+    /// gone is stored again, and no import is written down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have stored some of them, each whole. Restoring all of them again is safe.
+    fn restore<'a>(
+        &'a self,
+        letters: Vec<DeadLetter>,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
+        Box::pin(restore::by_pushing(self, letters, by))
+    }
+
     /// What a stored letter survives. Default: [`Survives::Nothing`].
     fn survives(&self) -> Survives {
         Survives::Nothing
@@ -303,7 +335,7 @@ pub trait DeadLetterQueue: Send + Sync {
 }
 
 /// How many letters are read together where all are.
-const PAGE: usize = 256;
+pub(super) const PAGE: usize = 256;
 
 /// What a stored letter survives.
 ///
@@ -392,6 +424,18 @@ impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         (**self).stats()
+    }
+
+    fn identity(&self) -> Option<u128> {
+        (**self).identity()
+    }
+
+    fn restore<'a>(
+        &'a self,
+        letters: Vec<DeadLetter>,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
+        (**self).restore(letters, by)
     }
 
     fn survives(&self) -> Survives {

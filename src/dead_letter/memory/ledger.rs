@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
-use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
+use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
 use crate::dead_letter::memory::{Loss, WhenFull};
 use crate::dead_letter::queue::{LeaseToken, MAX_UNSETTLED, Receipt};
 use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
+use crate::random::Dice;
 use crate::time::{self, Instant};
 
 /// So many of the latest deeds are remembered.
@@ -22,6 +23,8 @@ const MAX_ACTS: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Ledger {
     rules: Rules,
+    /// Tells this queue from every other.
+    identity: u128,
     slots: Slots,
     last_id: u64,
     last_fence: u64,
@@ -34,6 +37,7 @@ impl Ledger {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
+            identity: Dice::Fresh.bits(),
             slots: Slots::default(),
             last_id: 0,
             last_fence: 0,
@@ -44,6 +48,10 @@ impl Ledger {
 
     pub(super) fn held(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(super) fn identity(&self) -> u128 {
+        self.identity
     }
 
     pub(super) fn stats(&self) -> QueueStats {
@@ -68,6 +76,48 @@ impl Ledger {
 
     pub(super) fn push(&mut self, letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
         self.store(letter, None, now)
+    }
+
+    /// Stores letters as they say they stand, but for those that were here before.
+    pub(super) fn restore(
+        &mut self,
+        letters: Vec<DeadLetter>,
+        by: &ByHand,
+        now: Instant,
+    ) -> Vec<Result<Option<Receipt>, PushError>> {
+        let before = self.last_id;
+        let mut answers = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let known = letter.origin.is_some_and(|origin| self.knows(origin));
+            answers.push(if known { Ok(None) } else { self.store_as_it_stands(letter, now).map(Some) });
+        }
+        let stored = answers.iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
+        if stored > 0 {
+            let (after, up_to) = (LetterId::new(before), LetterId::new(self.last_id));
+            let filter = LetterFilter::new().any_state().after(after).up_to(up_to);
+            self.note(Deed::Imported, &filter, by, stored, now);
+        }
+        answers
+    }
+
+    /// Stores a letter with what was counted of it before.
+    fn store_as_it_stands(&mut self, letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
+        let DeadLetter { deliveries, redrives, unsettled, state, .. } = letter;
+        let receipt = self.store(letter, None, now)?;
+        let id = receipt.id;
+        self.slots.count(id, |letter| &mut letter.deliveries, deliveries);
+        self.slots.count(id, |letter| &mut letter.redrives, redrives);
+        self.slots.count(id, |letter| &mut letter.unsettled, unsettled);
+        if state == LetterState::Quarantined {
+            self.slots.change(id, Hold::Quarantined);
+        }
+        Ok(receipt)
+    }
+
+    /// Whether the letter that came from there is here or was.
+    fn knows(&self, origin: Origin) -> bool {
+        let own = origin.queue == self.identity && origin.id.get() <= self.last_id;
+        own || self.slots.origins.knows(origin)
     }
 
     /// Stores a letter, and removes the one that it replaces.

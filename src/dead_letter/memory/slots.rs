@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
+use crate::dead_letter::memory::origins::Origins;
 use crate::dead_letter::settlement::Failed;
 use crate::dead_letter::stats::QueueStats;
 use crate::time::Instant;
@@ -18,6 +19,8 @@ pub(super) struct Slots {
     leases: BTreeSet<(Instant, LetterId)>,
     expiries: BTreeSet<(Instant, LetterId)>,
     deaths: BTreeSet<(SystemTime, LetterId)>,
+    /// Where the letters held came from, and many of those that are gone.
+    pub(super) origins: Origins,
     /// What is held is counted here; the totals are counted by the ledger. `oldest` is not kept: see `stats`.
     pub(super) counts: QueueStats,
 }
@@ -83,6 +86,9 @@ impl Slots {
     /// Adds a letter, ready, under the number that it has.
     pub(super) fn insert(&mut self, letter: DeadLetter, expires: Option<Instant>) {
         let id = letter.id;
+        if let Some(origin) = letter.origin {
+            self.origins.enter(origin);
+        }
         if let Some(destination) = &letter.destination {
             *self.counts.by_destination.entry(destination.clone()).or_default() += 1;
         }
@@ -95,6 +101,9 @@ impl Slots {
     pub(super) fn remove(&mut self, id: LetterId) -> Option<Arc<DeadLetter>> {
         self.leave(id);
         let letter = self.by_id.remove(&id)?.letter;
+        if let Some(origin) = letter.origin {
+            self.origins.leave(origin);
+        }
         self.deaths.remove(&(letter.died_at, id));
         self.counts.bytes -= letter.size();
         if let Some(destination) = &letter.destination
