@@ -25,9 +25,11 @@ mod memory;
 mod payload;
 mod queue;
 mod reason;
+mod redacted;
 mod restore;
 mod settlement;
 mod stats;
+mod texts;
 
 pub use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 pub use crate::dead_letter::chain::{ErrorChain, ErrorFrame};
@@ -42,5 +44,6 @@ pub use crate::dead_letter::memory::{Loss, MemoryQueue, MemoryQueueBuilder, When
 pub use crate::dead_letter::payload::Payload;
 pub use crate::dead_letter::queue::{DeadLetterQueue, LeaseToken, Leased, MAX_UNSETTLED, Receipt, Survives};
 pub use crate::dead_letter::reason::DeadReason;
+pub use crate::dead_letter::redacted::{Redacted, Redactor};
 pub use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 pub use crate::dead_letter::stats::QueueStats;

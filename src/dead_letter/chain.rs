@@ -102,6 +102,16 @@ impl ErrorChain {
         self.frames.is_empty()
     }
 
+    /// Puts what `rewrite` makes of it in place of every text.
+    pub(super) fn rewrite(&mut self, rewrite: &mut impl FnMut(&str) -> String) {
+        for frame in &mut self.frames {
+            let texts = [Some(&mut frame.message), frame.type_name.as_mut(), frame.code.as_mut()];
+            for text in texts.into_iter().flatten() {
+                *text = cut(rewrite(text));
+            }
+        }
+    }
+
     /// The bytes of text it holds.
     pub(super) fn size(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);

@@ -145,6 +145,13 @@ impl History {
         self.records.iter().map(|record| record.message.len()).sum()
     }
 
+    /// Puts what `rewrite` makes of it in place of every message.
+    pub(super) fn rewrite(&mut self, rewrite: &mut impl FnMut(&str) -> String) {
+        for record in &mut self.records {
+            record.message = chain::cut(rewrite(&record.message));
+        }
+    }
+
     /// Forgets what the errors said, and nothing else.
     pub(super) fn forget_texts(&mut self) {
         for record in &mut self.records {
