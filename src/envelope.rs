@@ -19,3 +19,8 @@ mod written;
 pub(crate) use self::damaged::Damaged;
 pub(crate) use self::part::{body, open, story};
 pub(crate) use self::written::{WrittenBody, WrittenFilter, WrittenMoment, WrittenStory};
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
+mod tests;

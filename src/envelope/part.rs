@@ -41,7 +41,7 @@ pub(crate) fn open(body: &[u8], story: &[u8]) -> Result<DeadLetter, Damaged> {
     let mut letter = DeadLetter::new(String::new());
     let content_type = head.content_type.clone();
     let schema_version = head.schema_version;
-    head.fill(&mut letter);
+    head.fill(&mut letter)?;
     letter.payload = content_type.map(|content_type| {
         let mut payload = Payload::new(content_type, payload);
         payload.schema_version = schema_version;
@@ -74,6 +74,7 @@ fn unsealed(part: &[u8]) -> Result<&[u8], Damaged> {
     }
     match content.split_first().ok_or(Damaged::Short)? {
         (&(1..=VERSION), rest) => Ok(rest),
+        (&0, _) => Err(Damaged::Unreadable("there is no version 0".to_owned())),
         (&version, _) => Err(Damaged::Newer(version)),
     }
 }

@@ -136,7 +136,11 @@ impl WrittenBody {
     }
 
     /// Writes all of it into the letter, but for the payload.
-    pub(crate) fn fill(self, letter: &mut DeadLetter) {
+    ///
+    /// # Errors
+    ///
+    /// The queue that it came from has a number that is none. Without it, the letter could come in twice.
+    pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Damaged> {
         letter.operation = self.operation;
         letter.destination = self.destination;
         letter.died_at = self.died_at.get();
@@ -150,10 +154,13 @@ impl WrittenBody {
             (by.who, by.why) = (edit.who, edit.why);
             Box::new(Edited::new(LetterId::new(edit.from), edit.sha256, by, edit.at.get()))
         });
-        letter.origin = self.origin.and_then(|origin| {
-            let queue = u128::from_str_radix(&origin.queue, 16).ok()?;
-            Some(Origin::new(queue, LetterId::new(origin.id)))
-        });
+        let origin = |WrittenOrigin { queue, id }| {
+            let number = u128::from_str_radix(&queue, 16);
+            let number = number.map_err(|_| Damaged::Unreadable(format!("`{queue}` is no queue")))?;
+            Ok(Origin::new(number, LetterId::new(id)))
+        };
+        letter.origin = self.origin.map(origin).transpose()?;
+        Ok(())
     }
 }
 
@@ -227,7 +234,9 @@ impl WrittenStory {
     ///
     /// The reason or a category has a name that no release up to this one gave.
     pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Damaged> {
-        letter.reason = reason(&self.reason)?;
+        // Without a reason it is the one that a new letter has.
+        let named = (!self.reason.is_empty()).then_some(self.reason);
+        letter.reason = named.as_deref().map_or(Ok(DeadReason::ByHand), reason)?;
         letter.category = self.category.as_deref().map(category).transpose()?;
         letter.status = self.status;
         let frame = |frame: WrittenFrame| {
