@@ -140,6 +140,8 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+#[cfg(feature = "archive")]
+pub mod archive;
 mod attempt;
 mod backoff;
 mod bulkhead;
