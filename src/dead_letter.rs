@@ -28,6 +28,7 @@ mod queue;
 mod reason;
 mod redacted;
 mod restore;
+mod runs;
 mod settlement;
 mod shared;
 mod stats;
@@ -48,5 +49,8 @@ pub use crate::dead_letter::payload::Payload;
 pub use crate::dead_letter::queue::{DeadLetterQueue, MAX_UNSETTLED, Survives};
 pub use crate::dead_letter::reason::DeadReason;
 pub use crate::dead_letter::redacted::{Redacted, Redactor};
+pub use crate::dead_letter::runs::{
+    RedriveOrder, RedriveOrderBuilder, RedriveRun, RunBook, RunError, RunId, RunOwner, RunProgress, RunState,
+};
 pub use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 pub use crate::dead_letter::stats::QueueStats;

@@ -213,6 +213,8 @@ pub use crate::dead_letter::{
     LetterState, Loss, MAX_UNSETTLED, MemoryQueue, MemoryQueueBuilder, Origin, Payload, PushError,
     PushErrorKind, QueueError, QueueStats, Receipt, Redacted, Redactor, SettleError, Settled, Settlement,
     Survives, WhenFull,
+    PushErrorKind, QueueError, QueueStats, Receipt, RedriveOrder, RedriveOrderBuilder, RedriveRun, RunBook,
+    RunError, RunId, RunOwner, RunProgress, RunState, SettleError, Settled, Settlement, Survives, WhenFull,
 };
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};

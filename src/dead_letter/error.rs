@@ -97,6 +97,8 @@ impl fmt::Display for PushErrorKind {
 pub enum QueueError {
     /// A lease of no time was asked for: it would be over before its letter is seen.
     ZeroLease,
+    /// As many redrives are unfinished as the queue can hold. Cancel some.
+    TooManyRuns,
     /// The queue was closed.
     Closed,
     /// What the queue stores to failed, saying this.
@@ -107,6 +109,7 @@ impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ZeroLease => f.write_str("a lease must last longer than zero"),
+            Self::TooManyRuns => f.write_str("dead letter queue has too many unfinished redrives"),
             Self::Closed => f.write_str("dead letter queue is closed"),
             Self::Storage(message) => write!(f, "dead letter queue could not be used: {message}"),
         }
@@ -176,7 +179,12 @@ mod tests {
             PushErrorKind::TimedOut,
             PushErrorKind::Storage(storage()),
         ];
-        let queue = [QueueError::ZeroLease, QueueError::Closed, QueueError::Storage(storage())];
+        let queue = [
+            QueueError::ZeroLease,
+            QueueError::TooManyRuns,
+            QueueError::Closed,
+            QueueError::Storage(storage()),
+        ];
         let settle = [
             SettleError::Fenced,
             SettleError::Gone,

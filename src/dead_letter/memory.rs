@@ -1,5 +1,6 @@
 //! A queue of dead letters in the memory of this process.
 
+mod book;
 mod ledger;
 mod origins;
 mod rules;
@@ -19,6 +20,7 @@ use crate::dead_letter::letter::{DeadLetter, LetterId};
 use crate::dead_letter::memory::ledger::Ledger;
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::queue::{DeadLetterQueue, LeaseToken, Leased, Receipt};
+use crate::dead_letter::runs::RunBook;
 use crate::dead_letter::settlement::{Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 use crate::setting::{Check, SettingError};
@@ -192,6 +194,8 @@ impl DeadLetterQueue for MemoryQueue {
         by: &'a ByHand,
     ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
         async move { self.with(|ledger, now| ledger.restore(letters, by, now)) }.boxed()
+    fn runs(&self) -> Option<&dyn RunBook> {
+        Some(self)
     }
 }
 

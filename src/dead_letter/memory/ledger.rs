@@ -8,10 +8,13 @@ use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
+use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
+use crate::dead_letter::memory::book::Runs;
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
 use crate::dead_letter::memory::{Loss, WhenFull};
 use crate::dead_letter::queue::{LeaseToken, MAX_UNSETTLED, Receipt};
+use crate::dead_letter::runs::RedriveOrder;
 use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 use crate::random::Dice;
@@ -31,6 +34,7 @@ pub(super) struct Ledger {
     lost: Vec<(Arc<DeadLetter>, Loss)>,
     /// What was done by hand, oldest first.
     acts: VecDeque<Act>,
+    pub(super) runs: Runs,
 }
 
 impl Ledger {
@@ -43,6 +47,7 @@ impl Ledger {
             last_fence: 0,
             lost: Vec::new(),
             acts: VecDeque::new(),
+            runs: Runs::default(),
         }
     }
 
@@ -274,6 +279,22 @@ impl Ledger {
     /// What was done by hand, the newest first.
     pub(super) fn acts(&self, limit: usize) -> Vec<Act> {
         self.acts.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// The last number that was given out.
+    pub(super) const fn last_id(&self) -> LetterId {
+        LetterId::new(self.last_id)
+    }
+
+    /// How many letters the filter means.
+    pub(super) fn count(&self, filter: &LetterFilter) -> u64 {
+        wide(self.slots.meant(filter).count())
+    }
+
+    /// Writes down that a redrive of so many letters was ordered.
+    pub(super) fn note_redrive(&mut self, order: &RedriveOrder, letters: u64, now: Instant) {
+        let letters = usize::try_from(letters).unwrap_or(usize::MAX);
+        self.note(Deed::Redriven, order.filter(), order.by(), letters, now);
     }
 
     /// Writes down what was done by hand, and says to how many letters.
