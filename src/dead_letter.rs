@@ -40,6 +40,7 @@ pub use crate::dead_letter::error::{PushError, PushErrorKind, QueueError, Settle
 pub use crate::dead_letter::filter::LetterFilter;
 pub(crate) use crate::dead_letter::filter::States;
 pub use crate::dead_letter::fingerprint::Fingerprint;
+pub(crate) use crate::dead_letter::groups::Grouping;
 pub use crate::dead_letter::groups::LetterGroup;
 pub use crate::dead_letter::history::{AttemptRecord, History};
 pub use crate::dead_letter::lease::{LeaseToken, Leased, Receipt};

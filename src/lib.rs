@@ -238,7 +238,7 @@ pub use crate::recovery::{
     execute_with_recovery_mut,
 };
 pub use crate::redrive::{
-    Redrive, RedriveError, RedriveOne, RedriveReport, Redriven, Stopped, redrive, redrive_one,
+    Redrive, RedriveError, RedriveOne, RedriveReport, Redriven, Redriver, Stopped, redrive, redrive_one,
 };
 pub use crate::rejection::CallError;
 pub use crate::retry::{

@@ -8,18 +8,24 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::lease::{Hold, LEASE};
-use super::one::Redriven;
-use super::report::{RedriveError, RedriveReport, Stopped};
+use super::course::{Course, Manners};
+use super::errand::Errand;
+use super::lease::LEASE;
+use super::operation::Operation;
+use super::record::Record;
+use super::report::{RedriveError, RedriveReport};
+use super::survey::{Meant, WouldSend, between, wide};
 use crate::attempt::Attempt;
 use crate::dead_letter::{
-    DeadLetter, DeadLetterQueue, LetterFilter, LetterId, LetterState, QueueError, SettleError, Settled,
+    ByHand, DeadLetter, DeadLetterQueue, LetterFilter, LetterId, QueueError, RedriveOrder,
+    RedriveOrderBuilder, RunOwner, RunProgress,
 };
-use crate::error::{Reason, RecoveryError};
+use crate::random::Dice;
 use crate::recovery::Recovery;
+use crate::time;
 
-/// How many letters are looked at together when the run begins.
-const PAGE: usize = 64;
+/// How long the owner of a run may be silent, unless said otherwise.
+pub(super) const OWNER_LEASE: Duration = Duration::from_secs(30);
 
 /// Makes the calls of dead letters again, one after the other in the order of their numbers: those letters of
 /// the recovery's queue that `filter` means. What `filter` says of states holds, so a new one leaves quarantined
@@ -33,7 +39,12 @@ const PAGE: usize = 64;
 /// redrive is counted, and after as many as the queue allows it is quarantined.
 ///
 /// The run stops when a policy of ours lets no more calls through, such as an open circuit, and at a
-/// shutdown: the report says why, and whatever was not tried is not counted against its letter.
+/// shutdown: the report says why, and whatever was not tried is not counted against its letter. A
+/// [`Redriver`](super::Redriver) waits instead, and goes on.
+///
+/// If the queue [writes redrives down](DeadLetterQueue::runs), this one is: it can be watched and cancelled by
+/// the number in its report, and what a crash or a shutdown left of it is carried on by a `Redriver`, if the
+/// program has one. It is saved every second and every 64 letters.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,29 +84,35 @@ where
     F: FnMut(Arc<DeadLetter>, Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    Redrive { recovery, filter: filter.clone(), op, lease: LEASE }
+    Redrive { recovery, order: RedriveOrder::builder(filter.clone()), op, lease: LEASE }
 }
 
 /// What [`redrive`] is about to do. Awaiting it does it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use recoup::{DeadLetter, DeadLetterQueue, LetterFilter, MemoryQueue, Recovery, redrive};
+/// use recoup::{ByHand, DeadLetter, DeadLetterQueue, LetterFilter, MemoryQueue, Recovery, redrive};
 ///
 /// let queue = MemoryQueue::default();
-/// queue.push(DeadLetter::new("charge")).await?;
-/// let recovery = Recovery::<std::io::Error>::builder("payments").dead_letters(queue).build()?;
+/// for _ in 0..100 {
+///     queue.push(DeadLetter::new("charge")).await?;
+/// }
+/// let recovery = Recovery::<std::io::Error>::builder("payments").dead_letters(queue.clone()).build()?;
+/// let (every, op) = (LetterFilter::new(), |_, _| async { Ok(()) });
 ///
-/// let hangs = |_, _| std::future::pending::<std::io::Result<()>>();
-/// let report = redrive(&recovery, &LetterFilter::new(), hangs).lease(Duration::from_secs(10)).await?;
-/// assert_eq!(report.failed, 1, "after nine seconds");
+/// let report = redrive(&recovery, &every, op).dry_run().await?;
+/// assert_eq!((report.untouched, report.groups[0].letters), (100, 100), "nothing was sent");
+///
+/// let by = ByHand::of("ana").because("fixed in 1.4");
+/// let report = redrive(&recovery, &every, op).rate(50.0).concurrency(4).stop_after(10).by(by.clone()).await?;
+/// assert_eq!(report.delivered, 100);
+/// assert_eq!(queue.acts(1).await?[0].by, by);
 /// # Ok(()) }
 /// ```
 #[must_use = "a redrive does nothing unless awaited"]
 pub struct Redrive<'r, E, F> {
     recovery: &'r Recovery<E>,
-    filter: LetterFilter,
+    order: RedriveOrderBuilder,
     op: F,
     lease: Duration,
 }
@@ -106,6 +123,44 @@ impl<E, F> Redrive<'_, E, F> {
     /// else makes the same call at once. Zero is refused by the queue. Default: 5 min.
     pub fn lease(mut self, time: Duration) -> Self {
         self.lease = time;
+        self
+    }
+
+    /// The most letters begun in a second, above 0 and finite; a tenth of that in the first second, twice as many in
+    /// each that follows until it is reached (see [`RedriveOrderBuilder::ramp`]). Default: as fast as it goes.
+    pub fn rate(mut self, per_second: f64) -> Self {
+        self.order = self.order.rate(per_second);
+        self
+    }
+
+    /// The most calls under way at once, at least 1. Default: 1.
+    pub fn concurrency(mut self, calls: u32) -> Self {
+        self.order = self.order.concurrency(calls);
+        self
+    }
+
+    /// Only counts what would be sent: nothing is leased, called, written down or changed. Default: off.
+    pub fn dry_run(mut self) -> Self {
+        self.order = self.order.dry_run(true);
+        self
+    }
+
+    /// Stops after so many failures in a row, at least 1. Default: never.
+    pub fn stop_after(mut self, failures: u32) -> Self {
+        self.order = self.order.stop_after(failures);
+        self
+    }
+
+    /// The destination that the letters are sent to: in the call's context, and in the letter that the
+    /// operation is lent. The stored letters keep their own. Default: each to its own.
+    pub fn to(mut self, destination: impl Into<String>) -> Self {
+        self.order = self.order.to(destination);
+        self
+    }
+
+    /// Who asks for it, and why: it stands in the queue's [acts](DeadLetterQueue::acts). Default: nobody named.
+    pub fn by(mut self, by: ByHand) -> Self {
+        self.order = self.order.by(by);
         self
     }
 
@@ -123,31 +178,44 @@ impl<E, F> Redrive<'_, E, F> {
         F: FnMut(Arc<DeadLetter>, Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let Self { recovery, filter, mut op, lease } = self;
-        let queue = recovery.dead_letters().ok_or(RedriveError::NoQueue)?;
-        let (ids, leased) = meant(queue, &filter).await?;
-        let mut report = RedriveReport { skipped: leased, ..RedriveReport::default() };
-        let mut turns = ids.into_iter();
-        while report.stopped.is_none() {
-            let Some(id) = turns.next() else { break };
-            if recovery.shutdown().is_some_and(crate::shutdown::Shutdown::is_triggered) {
-                report.untouched += 1;
-                report.stopped = Some(Stopped::Call(Reason::ShutDown));
-                break;
-            }
-            // Only if it is still meant: it may have changed since.
-            match Hold::take(queue, &filter.clone().id(id), lease).await {
-                Ok(Some(hold)) => report.count(hold.call(recovery, queue, &mut op).await),
-                Ok(None) => report.skipped += 1,
-                Err(error) => {
-                    report.untouched += 1;
-                    report.stopped = Some(Stopped::Queue(error));
-                }
-            }
+        let Self { recovery, order, op, lease } = self;
+        let order = order.build()?;
+        let queue = &**recovery.dead_letters().ok_or(RedriveError::NoQueue)?;
+        if order.dry_run() {
+            return Ok(dry(queue, order.filter()).await?);
         }
-        report.untouched += turns.map(|_| 1).sum::<u64>();
-        Ok(report)
+        let record = match queue.runs() {
+            Some(book) => {
+                let owner = RunOwner::new(owner_of(recovery), OWNER_LEASE);
+                let run = book.begin(order.clone(), Some(owner)).await?;
+                Some(Record::new(book, run, time::now()))
+            }
+            None => None,
+        };
+        let run = record.as_ref().map(|record| &record.run);
+        let (id, up_to) = run.map_or((None, LetterId::new(u64::MAX)), |run| (Some(run.id), run.up_to));
+        let meant = Meant::by(queue, between(order.filter(), LetterId::UNASSIGNED, up_to)).await?;
+        let begun = run.map_or(0, |run| run.progress.meant);
+        let mut progress = RunProgress::meaning(begun.max(meant.len()));
+        // Leased by others, or gone since it was begun.
+        progress.skipped = progress.meant - wide(meant.free.len());
+        let manners = Manners { saves: record.is_some(), ..Manners::default() };
+        let mut course = Course::new(&order, meant.free, progress, manners, time::now());
+        let errand = Errand { recovery, queue, op: &Operation::new(op), order: &order, lease };
+        errand.carry_out(&mut course, record).await;
+        Ok(RedriveReport { run: id, ..course.into_report() })
     }
+}
+
+/// A name that no other has.
+pub(super) fn owner_of<E>(recovery: &Recovery<E>) -> String {
+    format!("{}-{:032x}", recovery.name(), Dice::Fresh.bits())
+}
+
+/// What would be sent.
+async fn dry(queue: &dyn DeadLetterQueue, filter: &LetterFilter) -> Result<RedriveReport, QueueError> {
+    let WouldSend { letters, leased, groups } = WouldSend::by(queue, filter.clone()).await?;
+    Ok(RedriveReport { untouched: letters, skipped: leased, groups, ..RedriveReport::default() })
 }
 
 impl<'r, E, F, Fut, T> IntoFuture for Redrive<'r, E, F>
@@ -168,55 +236,6 @@ where
 impl<E, F> fmt::Debug for Redrive<'_, E, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lease = &self.lease;
-        f.debug_struct("Redrive").field("filter", &self.filter).field("lease", lease).finish_non_exhaustive()
+        f.debug_struct("Redrive").field("order", &self.order).field("lease", lease).finish_non_exhaustive()
     }
-}
-
-/// The letters that are meant now, and how many of them somebody works on. Only their numbers are kept.
-async fn meant(
-    queue: &dyn DeadLetterQueue,
-    filter: &LetterFilter,
-) -> Result<(Vec<LetterId>, u64), QueueError> {
-    let (mut ids, mut leased, mut filter) = (Vec::new(), 0, filter.clone());
-    loop {
-        let page = queue.peek(&filter, PAGE).await?;
-        let Some(last) = page.last() else { return Ok((ids, leased)) };
-        filter = filter.after(last.id);
-        for letter in page {
-            match letter.state {
-                LetterState::Leased => leased += 1,
-                LetterState::Ready | LetterState::Quarantined => ids.push(letter.id),
-            }
-        }
-    }
-}
-
-impl RedriveReport {
-    /// One letter had its turn.
-    fn count<T, E>(&mut self, Redriven { letter, result, settled }: Redriven<T, E>) {
-        let untried = result.as_ref().is_err_and(|error| error.attempts() == 0);
-        match settled {
-            Ok(_) if untried => self.untouched += 1,
-            Ok(Settled::Removed) => self.delivered += 1,
-            Ok(Settled::Quarantined) => self.quarantined += 1,
-            Ok(_) => self.failed += 1,
-            Err(SettleError::Gone) if untried => self.skipped += 1,
-            Err(_) => self.unsettled.push(letter),
-        }
-        self.stopped = match (result, settled) {
-            (_, Err(error @ (SettleError::Closed | SettleError::Storage(_)))) => {
-                Some(Stopped::Settle(letter, error))
-            }
-            (Err(error), _) => ends_the_run(error).map(Stopped::Call),
-            (Ok(_), _) => None,
-        };
-    }
-}
-
-/// Whether the next letter would fare no better, whatever is in it. An empty retry budget is not among
-/// these: an attempt was made. If the run ended there, a letter that can never be delivered would be tried
-/// first by each later run, use up the budget, and keep the others from their turn.
-fn ends_the_run<E>(error: RecoveryError<E>) -> Option<Reason> {
-    let ends = error.is_rejection() || error.attempts() == 0 || error.reason == Reason::ShutDown;
-    ends.then_some(error.reason)
 }

@@ -41,18 +41,23 @@ impl Hold {
         Ok(Some(Self { letter, token, until: time::later(asked, lease.saturating_sub(lease / 10)) }))
     }
 
-    /// Makes the letter's call and tells the queue how it went.
+    /// Makes the letter's call, to another destination if there is one, and tells the queue how it went.
     pub(super) async fn call<E, F, Fut, T>(
         self,
         recovery: &Recovery<E>,
         queue: &dyn DeadLetterQueue,
-        op: &mut F,
+        to: Option<&str>,
+        mut op: F,
     ) -> Redriven<T, E>
     where
         F: FnMut(Arc<DeadLetter>, Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
         let Self { mut letter, token, until } = self;
+        // Of the copy that is lent: the queue's own keeps what it has.
+        if let Some(to) = to {
+            letter.destination = Some(to.to_owned());
+        }
         let mut context = CallContext::redrive(&letter);
         if let Some(until) = until {
             context = context.deadline(until);

@@ -80,7 +80,7 @@ impl<E, F> RedriveOne<'_, E, F> {
         let queue = self.recovery.dead_letters().ok_or(RedriveError::NoQueue)?;
         let filter = LetterFilter::new().any_state().id(self.id);
         match Hold::take(queue, &filter, self.lease).await? {
-            Some(hold) => Ok(hold.call(self.recovery, queue, &mut self.op).await),
+            Some(hold) => Ok(hold.call(self.recovery, queue, None, &mut self.op).await),
             None => Err(RedriveError::NotAvailable(self.id)),
         }
     }

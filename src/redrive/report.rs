@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::dead_letter::{LetterId, QueueError, SettleError};
+use crate::dead_letter::{ByHand, LetterGroup, LetterId, QueueError, RunId, SettleError};
 use crate::error::Reason;
+use crate::setting::SettingError;
 
 /// How a [`redrive`](super::redrive) went. The numbers add up to [`meant`](Self::meant).
 ///
@@ -27,10 +28,14 @@ pub struct RedriveReport {
     /// Letters whose call was made while the lease ran out, or whose outcome the queue would not take. Those
     /// that succeeded may come again, under the same idempotency key.
     pub unsettled: Vec<LetterId>,
-    /// Letters that were left as they were, because the run stopped.
+    /// Letters that were left as they were, because the run stopped or was a dry one.
     pub untouched: u64,
     /// Why the run stopped before its end, if it did.
     pub stopped: Option<Stopped>,
+    /// The number under which the run is [written down](crate::DeadLetterQueue::runs), if it is.
+    pub run: Option<RunId>,
+    /// Of a [dry run](super::Redrive::dry_run): what would be sent, the largest groups first.
+    pub groups: Vec<LetterGroup>,
 }
 
 impl RedriveReport {
@@ -66,6 +71,12 @@ pub enum Stopped {
     Queue(QueueError),
     /// The queue would not be told what became of this letter.
     Settle(LetterId, SettleError),
+    /// As many letters in a row failed as were [allowed to](super::Redrive::stop_after).
+    Failures(u32),
+    /// Somebody ended the run by hand.
+    Cancelled(ByHand),
+    /// Somebody else carries the run out: it was not saved for longer than its owner may be silent.
+    TakenOver,
 }
 
 impl fmt::Display for Stopped {
@@ -74,6 +85,9 @@ impl fmt::Display for Stopped {
             Self::Call(reason) => reason.fmt(f),
             Self::Queue(error) => error.fmt(f),
             Self::Settle(id, error) => write!(f, "letter {id}: {error}"),
+            Self::Failures(letters) => write!(f, "{letters} letters in a row failed"),
+            Self::Cancelled(by) => write!(f, "it was cancelled by {by}"),
+            Self::TakenOver => f.write_str("somebody else carries it out"),
         }
     }
 }
@@ -93,6 +107,10 @@ impl fmt::Display for Stopped {
 pub enum RedriveError {
     /// The recovery keeps no letters.
     NoQueue,
+    /// The queue does not write redrives down.
+    NoRuns,
+    /// What was asked cannot work.
+    Setting(SettingError),
     /// The letter is not in the queue, or somebody works on it.
     NotAvailable(LetterId),
     /// The queue could not be used.
@@ -103,17 +121,25 @@ impl fmt::Display for RedriveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQueue => f.write_str("the recovery has no dead letter queue"),
+            Self::NoRuns => f.write_str("the dead letter queue does not write redrives down"),
+            Self::Setting(error) => error.fmt(f),
             Self::NotAvailable(id) => write!(f, "letter {id} is not in the queue, or leased"),
             Self::Queue(error) => error.fmt(f),
         }
     }
 }
 
-// The queue's error is shown as it is, so it is not its own source.
+// What is inside is shown as it is, so it is not its own source.
 impl Error for RedriveError {}
 
 impl From<QueueError> for RedriveError {
     fn from(error: QueueError) -> Self {
         Self::Queue(error)
+    }
+}
+
+impl From<SettingError> for RedriveError {
+    fn from(error: SettingError) -> Self {
+        Self::Setting(error)
     }
 }

@@ -14,8 +14,8 @@ use recoup::{
     Act, Attempt, ByHand, CallContext, Category, CircuitBreaker, Classification, DeadLetter, DeadLetterQueue,
     DeadReason, HalfOpen, LeaseToken, Leased, LetterFilter, LetterId, LetterState, MemoryQueue, Payload,
     PushError, PushErrorKind, QueueError, QueueStats, Reason, Receipt, Recovery, RecoveryBuilder,
-    RedriveError, RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Shutdown, Stopped, WhenFull,
-    execute_with_recovery, redrive, redrive_one,
+    RedriveError, RetryBudget, RetryPolicy, RunBook, SettleError, Settled, Settlement, Shutdown, Stopped,
+    WhenFull, execute_with_recovery, redrive, redrive_one,
 };
 use tokio::time::{Instant, advance, sleep};
 
@@ -119,6 +119,10 @@ impl DeadLetterQueue for FaultQueue {
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         self.memory.stats()
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        self.memory.runs()
     }
 }
 

@@ -13,7 +13,7 @@ use recoup::{
     Act, Attempt, Backoff, Bulkhead, ByHand, Category, CircuitBreaker, CircuitState, Classification,
     Cooldown, DeadLetter, DeadLetterQueue, Event, HalfOpen, Jitter, LeaseToken, Leased, LetterFilter,
     LetterId, MemoryQueue, Observer, Permit, PushError, QueueError, QueueStats, Receipt, Recovery,
-    RetryBudget, RetryPolicy, SettleError, Settled, Settlement, Shutdown, Slot,
+    RetryBudget, RetryPolicy, RunBook, SettleError, Settled, Settlement, Shutdown, Slot,
 };
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -170,6 +170,10 @@ impl DeadLetterQueue for SlowQueue {
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         self.stored.stats()
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        self.stored.runs()
     }
 }
 
