@@ -79,7 +79,7 @@ impl RunBook for MemoryQueue {
                 let run = ledger.runs.begin(order, owner, up_to, meant, now);
                 let run = run.ok_or(QueueError::TooManyRuns)?;
                 if !run.order.dry_run() {
-                    ledger.note_redrive(&run.order, meant, now);
+                    ledger.note_redrive(&run);
                 }
                 Ok(run)
             })

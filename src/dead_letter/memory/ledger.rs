@@ -14,7 +14,7 @@ use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
 use crate::dead_letter::memory::{Loss, WhenFull};
 use crate::dead_letter::queue::{LeaseToken, MAX_UNSETTLED, Receipt};
-use crate::dead_letter::runs::RedriveOrder;
+use crate::dead_letter::runs::RedriveRun;
 use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 use crate::random::Dice;
@@ -291,20 +291,25 @@ impl Ledger {
         wide(self.slots.meant(filter).count())
     }
 
-    /// Writes down that a redrive of so many letters was ordered.
-    pub(super) fn note_redrive(&mut self, order: &RedriveOrder, letters: u64, now: Instant) {
-        let letters = usize::try_from(letters).unwrap_or(usize::MAX);
-        self.note(Deed::Redriven, order.filter(), order.by(), letters, now);
+    /// Writes down that a redrive was ordered.
+    pub(super) fn note_redrive(&mut self, run: &RedriveRun) {
+        let (order, meant) = (&run.order, run.progress.meant);
+        let act = Act::new(run.created_at, order.by().clone(), Deed::Redriven, order.filter().clone(), meant);
+        self.note_act(act);
     }
 
     /// Writes down what was done by hand, and says to how many letters.
     fn note(&mut self, deed: Deed, filter: &LetterFilter, by: &ByHand, letters: usize, now: Instant) -> u64 {
+        let letters = wide(letters);
+        self.note_act(Act::new(time::wall(now), by.clone(), deed, filter.clone(), letters));
+        letters
+    }
+
+    fn note_act(&mut self, act: Act) {
         if self.acts.len() >= MAX_ACTS {
             self.acts.pop_front();
         }
-        let letters = wide(letters);
-        self.acts.push_back(Act::new(time::wall(now), by.clone(), deed, filter.clone(), letters));
-        letters
+        self.acts.push_back(act);
     }
 
     /// What has to be evicted for one more letter to fit; `None` if that would not be enough or not allowed.
