@@ -153,6 +153,8 @@ mod coalesce;
 mod concurrency_limit;
 mod cooldown;
 mod dead_letter;
+#[cfg(feature = "archive")]
+pub mod edit;
 #[cfg(any(feature = "archive", feature = "redb"))]
 mod envelope;
 mod error;

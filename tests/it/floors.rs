@@ -52,6 +52,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("archive", 4),
     ("bin", 4),
     ("envelope", 4),
+    ("edit", 4),
     ("lab", 4),
     ("testing", 4),
 ];
