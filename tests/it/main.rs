@@ -37,6 +37,8 @@ mod metastable;
 mod partitions_in_recovery;
 mod rate_limiter;
 mod reconnect;
+mod redrive_runs;
+mod redriver;
 mod retry_bugs;
 mod retry_needs;
 mod statistics;
