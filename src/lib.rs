@@ -213,10 +213,9 @@ pub use crate::dead_letter::{
     Act, AttemptRecord, ByHand, DeadLetter, DeadLetterQueue, DeadReason, Deed, Edited, ErrorChain,
     ErrorFrame, Failed, Fingerprint, History, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
     LetterState, Loss, MAX_UNSETTLED, MemoryQueue, MemoryQueueBuilder, Origin, Payload, PushError,
-    PushErrorKind, QueueError, QueueStats, Receipt, Redacted, Redactor, SettleError, Settled, Settlement,
+    PushErrorKind, QueueError, QueueStats, Receipt, Redacted, Redactor, RedriveOrder, RedriveOrderBuilder,
+    RedriveRun, RunBook, RunError, RunId, RunOwner, RunProgress, RunState, SettleError, Settled, Settlement,
     Survives, WhenFull,
-    PushErrorKind, QueueError, QueueStats, Receipt, RedriveOrder, RedriveOrderBuilder, RedriveRun, RunBook,
-    RunError, RunId, RunOwner, RunProgress, RunState, SettleError, Settled, Settlement, Survives, WhenFull,
 };
 pub use crate::error::{Boxed, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};

@@ -194,6 +194,8 @@ impl DeadLetterQueue for MemoryQueue {
         by: &'a ByHand,
     ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
         async move { self.with(|ledger, now| ledger.restore(letters, by, now)) }.boxed()
+    }
+
     fn runs(&self) -> Option<&dyn RunBook> {
         Some(self)
     }

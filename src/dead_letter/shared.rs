@@ -12,6 +12,7 @@ use crate::dead_letter::groups::LetterGroup;
 use crate::dead_letter::lease::{LeaseToken, Leased, Receipt};
 use crate::dead_letter::letter::{DeadLetter, LetterId};
 use crate::dead_letter::queue::{DeadLetterQueue, Survives};
+use crate::dead_letter::runs::RunBook;
 use crate::dead_letter::settlement::{Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 
@@ -119,6 +120,10 @@ impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
         (**self).groups(filter, limit)
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        (**self).runs()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {

@@ -8,7 +8,6 @@ use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
-use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
 use crate::dead_letter::memory::book::Runs;
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
