@@ -125,12 +125,12 @@ impl Failed {
     }
 
     /// The bytes of text it holds.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.attempts.size() + self.error.as_ref().map_or(0, ErrorChain::size)
     }
 
     /// Forgets what the errors said, and nothing else.
-    pub(super) fn forget_texts(&mut self) {
+    pub(crate) fn forget_texts(&mut self) {
         self.attempts.forget_texts();
         self.error = None;
     }

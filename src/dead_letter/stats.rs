@@ -28,6 +28,8 @@ pub struct QueueStats {
     pub leased: u64,
     /// Letters put aside.
     pub quarantined: u64,
+    /// Those of the quarantined letters that cannot be read any more. They can only be discarded.
+    pub damaged: u64,
     /// What the letters held carry, in bytes (see [`DeadLetter::size`](crate::DeadLetter::size)).
     pub bytes: u64,
     /// When the letter that has been dead longest died.
