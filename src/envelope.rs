@@ -12,10 +12,12 @@
 //! story  version:1                           JSON           CRC-32:4 LE
 //! ```
 
+mod act;
 mod damaged;
 mod part;
 mod written;
 
+pub(crate) use self::act::{act, read_act};
 pub(crate) use self::damaged::Damaged;
 pub(crate) use self::part::{body, open, story};
 pub(crate) use self::written::{WrittenBody, WrittenFilter, WrittenMoment, WrittenStory};
