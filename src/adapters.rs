@@ -3,6 +3,8 @@
 pub mod attribute;
 #[cfg(feature = "moka")]
 mod moka;
+#[cfg(feature = "redb")]
+pub(crate) mod redb;
 mod traced;
 mod tracing;
 

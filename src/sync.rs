@@ -9,6 +9,8 @@
 mod made_of;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 pub(crate) mod model;
+#[cfg(feature = "redb")]
+pub(crate) mod permits;
 mod spread;
 
 use std::fmt;

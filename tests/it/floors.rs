@@ -200,11 +200,18 @@ fn foreign_crates_are_named_where_they_belong() {
                     source.path.components().any(|part| part.as_os_str() == "files") || at("lab/files.rs");
                 let writes = ["archive", "bin", "envelope"].contains(&source.module.as_str());
                 assert!(writes || lab, "{}: {line}", source.path.display());
+                let reads = source.path.components().any(|part| part.as_os_str() == "files")
+                    || at("lab/files.rs")
+                    || source.module == "envelope";
+                assert!(source.module == "bin" || reads, "{}: {line}", source.path.display());
             }
             if line.contains("lexopt") {
                 assert!(source.module == "bin", "{}: {line}", source.path.display());
             }
             if line.contains("moka::") {
+                assert!(source.module == "adapters", "{}: {line}", source.path.display());
+            }
+            if line.contains("redb::") && !line.contains("adapters::redb::") {
                 assert!(source.module == "adapters", "{}: {line}", source.path.display());
             }
             if line.contains("tracing::") {
@@ -234,7 +241,9 @@ fn cfg_stands_on_mod_lines_and_derives_only() {
                 let next = after.find(|next| !next.starts_with("#[")).unwrap_or_default();
                 let on_mod =
                     next.starts_with("mod ") || next.starts_with("pub mod ") || next.contains(" mod ");
-                assert!(on_mod, "{}:{}: {line}", source.path.display(), at + 1);
+                // What a leaf of a feature exports stands at the root.
+                let exports = source.module == "lib" && next.starts_with("pub use crate::adapters::");
+                assert!(on_mod || exports, "{}:{}: {line}", source.path.display(), at + 1);
             }
         }
     }
@@ -242,6 +251,7 @@ fn cfg_stands_on_mod_lines_and_derives_only() {
 
 #[test]
 fn core_does_not_print_spawn_or_sleep() {
+    // A store in a file has threads of its own, all started in one place: tasks must not wait for disks.
     // The lab and its command are no core: they simulate on as many threads as there are cores, and wait for them.
     let simulates = |source: &Source| ["bin", "lab"].contains(&source.module.as_str());
     for source in sources() {
@@ -249,8 +259,9 @@ fn core_does_not_print_spawn_or_sleep() {
             for word in
                 ["println!", "eprintln!", "dbg!", "todo!", "unimplemented!", "thread::sleep", "spawn("]
             {
+                let opens = word == "spawn(" && source.path.ends_with("src/adapters/redb/opening.rs");
                 let joined = word == "spawn(" && simulates(&source) && line.contains("scope.spawn(");
-                assert!(!line.contains(word) || joined, "{}: {line}", source.path.display());
+                assert!(!line.contains(word) || joined || opens, "{}: {line}", source.path.display());
             }
         }
     }

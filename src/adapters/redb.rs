@@ -1,0 +1,37 @@
+//! Dead letters in a file of the embedded database redb.
+
+mod ballast;
+mod builder;
+mod by_hand;
+mod clock;
+mod command;
+mod destinations;
+mod fault;
+mod find;
+mod format;
+mod gauge;
+mod handle;
+mod hooks;
+mod leases;
+mod ledger;
+mod moment;
+mod numbers;
+mod open_error;
+mod opening;
+mod place;
+mod prepared;
+mod queue;
+mod reader;
+mod row;
+mod rules;
+mod store;
+mod tables;
+mod view;
+mod writer;
+
+pub use self::builder::RedbQueueBuilder;
+pub use self::open_error::{OpenError, OpenErrorKind};
+pub use self::queue::RedbQueue;
+
+#[cfg(test)]
+mod tests;

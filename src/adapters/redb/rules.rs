@@ -1,0 +1,46 @@
+//! The settings of a queue in a file.
+
+use std::time::Duration;
+
+use crate::dead_letter::WhenFull;
+use crate::setting::{Check, SettingError};
+
+/// What a letter's names may be long, each.
+pub(super) const MAX_NAME: usize = 4096;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) capacity: u64,
+    pub(super) max_bytes: u64,
+    pub(super) max_payload: usize,
+    pub(super) when_full: WhenFull,
+    pub(super) time_to_live: Option<Duration>,
+    pub(super) quarantine_after: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            capacity: 100_000,
+            max_bytes: 256 << 20,
+            max_payload: 1 << 20,
+            when_full: WhenFull::Refuse,
+            time_to_live: Some(Duration::from_secs(14 * 24 * 60 * 60)),
+            quarantine_after: 3,
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn check(&self, check: Check) -> Result<(), SettingError> {
+        check.at_least_one("capacity", self.capacity)?;
+        check.at_least_one("max_bytes", self.max_bytes)?;
+        check.at_least_one("quarantine_after", self.quarantine_after)?;
+        self.time_to_live.map_or(Ok(()), |time| check.longer_than_zero("time_to_live", time))
+    }
+}
+
+/// A count or size in the width of the numbers that users see.
+pub(super) fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,119 @@
+//! The open file, and how it is opened again after an error.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::ballast::Ballast;
+use super::fault::{Fault, Io};
+use super::format;
+use super::gauge::Gauge;
+use super::handle::Handle;
+use super::numbers::Numbers;
+use super::place::{OnRepair, Place};
+use super::rules::Rules;
+use crate::time::{self, Instant};
+
+/// After an error the file is opened again at once, and if that fails, after a wait that doubles between these.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// So long is waited for those who still read when the file is closed, in steps of a millisecond.
+const CLOSING: u32 = 5000;
+
+/// The file that a writer owns.
+pub(super) struct Store {
+    place: Place,
+    on_repair: Option<OnRepair>,
+    ballast: Ballast,
+    broken: Option<Broken>,
+}
+
+/// The file failed. A handle that failed once is not asked again: what it says of its writes cannot be believed.
+struct Broken {
+    fault: Fault,
+    /// The handle that failed. While somebody reads from it, there must be no other.
+    old: Weak<Handle>,
+    again_at: Instant,
+    wait: Duration,
+}
+
+impl Store {
+    pub(super) fn new(place: Place, on_repair: Option<OnRepair>) -> Self {
+        let ballast = Ballast::beside(&place);
+        Self { place, on_repair, ballast, broken: None }
+    }
+
+    /// The open file. If it had to be opened again, the numbers as they are in it.
+    pub(super) fn database(&mut self, gauge: &Gauge, rules: &Rules) -> Io<(Arc<Handle>, Option<Numbers>)> {
+        let Some(broken) = &mut self.broken else { return Ok((gauge.database()?, None)) };
+        let now = time::now();
+        if now < broken.again_at || broken.old.strong_count() > 0 {
+            return Err(broken.fault.clone());
+        }
+        let opened = self.place.open(self.on_repair.as_ref());
+        let opened = opened.map_err(|error| Fault::new(error.kind.to_string())).and_then(|database| {
+            let prepared = format::prepare(&database, rules);
+            let (identity, due) = prepared.map_err(|kind| Fault::new(kind.to_string()))?;
+            gauge.set_due(due);
+            Ok((Arc::new(Handle::Writes(database)), identity.numbers))
+        });
+        match opened {
+            Ok((database, numbers)) => {
+                gauge.show(Arc::clone(&database));
+                self.broken = None;
+                Ok((database, Some(numbers)))
+            }
+            Err(fault) => {
+                broken.wait = (broken.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+                broken.again_at = time::later_or_far(now, broken.wait);
+                broken.fault = fault.clone();
+                Err(fault)
+            }
+        }
+    }
+
+    /// The file failed: it is let go of, and opened again when it is next needed.
+    pub(super) fn failed(&mut self, gauge: &Gauge, fault: &Fault) {
+        if self.broken.is_none() {
+            let old = gauge.hide(fault.clone()).map_or_else(|_| Weak::new(), |old| Arc::downgrade(&old));
+            let (fault, again_at, wait) = (fault.clone(), time::now(), Duration::ZERO);
+            self.broken = Some(Broken { fault, old, again_at, wait });
+        }
+        if fault.no_space {
+            self.ballast.throw();
+        }
+    }
+
+    /// Whether letters can be taken out but not put in, because the disk is full.
+    pub(super) const fn only_drains(&self) -> bool {
+        self.ballast.is_thrown()
+    }
+
+    /// Saves what makes the file quick to open after a crash, and looks whether the disk has room again.
+    pub(super) fn settle_down(&mut self, gauge: &Gauge) -> Io<()> {
+        let mut transaction = gauge.database()?.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.commit()?;
+        self.ballast.take_again();
+        Ok(())
+    }
+
+    /// Closes the file. Whoever reads from it is waited for.
+    pub(super) fn close(&mut self, gauge: &Gauge) -> Io<()> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.fault.clone());
+        }
+        let settled = self.settle_down(gauge);
+        let mut database = gauge.hide(Fault::new("the queue is closed"))?;
+        for _ in 0..CLOSING {
+            match Arc::try_unwrap(database) {
+                Ok(database) => {
+                    return settled.and(database.close());
+                }
+                Err(shared) => database = shared,
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        settled
+    }
+}

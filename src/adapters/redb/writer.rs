@@ -1,0 +1,192 @@
+//! The one thread that writes: it takes what has come in meanwhile, does it in one transaction, makes that
+//! durable, and answers each alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::command::{Command, Done, Request};
+use super::destinations::Destinations;
+use super::fault::{Fault, Io};
+use super::find::Found;
+use super::gauge::Gauge;
+use super::handle::Handle;
+use super::hooks::Hooks;
+use super::ledger::Ledger;
+use super::numbers::Numbers;
+use super::rules::Rules;
+use super::store::Store;
+use super::tables::Tables;
+use crate::dead_letter::Loss;
+
+/// So many commands are done in one transaction at most, or those that write so many bytes.
+const BATCH: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// So many leases and letters whose time is over are dealt with beside one batch.
+const SWEPT: usize = 1024;
+
+/// After so long without a command, the file is made quick to open after a crash. Reopening then takes
+/// milliseconds, and seconds otherwise.
+const IDLE: Duration = Duration::from_millis(250);
+
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) rules: Rules,
+    pub(super) clock: Clock,
+    pub(super) numbers: Numbers,
+    pub(super) hooks: Hooks,
+    /// Something was written since the file was last made quick to open.
+    pub(super) busy: bool,
+}
+
+/// What a batch did.
+struct Batch {
+    done: Vec<Done>,
+    lost: Vec<(Found, Loss)>,
+    numbers: Numbers,
+    due: u64,
+}
+
+impl Writer {
+    /// Works until there is nobody left who could ask, or until it is told to close.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        loop {
+            let first = if self.busy {
+                match requests.recv_timeout(IDLE) {
+                    Ok(request) => request,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.settle_down();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            } else {
+                let Ok(request) = requests.recv() else { break };
+                request
+            };
+            let (batch, close) = gather(first, requests);
+            self.work(batch);
+            if let Some(close) = close {
+                let closed = self.close();
+                match closed {
+                    Ok(()) => close.command.done(Done::Nothing),
+                    Err(fault) => close.command.failed(&fault),
+                }
+                return;
+            }
+        }
+        // Nobody is left to be told of an error; what was acknowledged is durable already.
+        let _nobody_asks = self.close();
+    }
+
+    /// Does a batch, and answers.
+    fn work(&mut self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.attempt(&batch) {
+            Ok(outcome) => {
+                let made_room = outcome.numbers.held() < self.numbers.held()
+                    || outcome.numbers.bytes < self.numbers.bytes;
+                self.numbers = outcome.numbers;
+                self.busy = true;
+                self.gauge.set_due(outcome.due);
+                for (request, done) in batch.into_iter().zip(outcome.done) {
+                    request.command.done(done);
+                    drop(request.permit);
+                }
+                if made_room {
+                    self.gauge.made_room();
+                }
+                self.hooks.tell(outcome.lost, &self.numbers, &self.rules, &self.gauge);
+            }
+            Err(fault) => {
+                for request in batch {
+                    request.command.failed(&fault);
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, batch: &[Request]) -> Io<Batch> {
+        let (database, reopened) = self.store.database(&self.gauge, &self.rules)?;
+        if let Some(numbers) = reopened {
+            self.numbers = numbers;
+        }
+        // A panic of the database is one of its errors: a damaged file brings it to that.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(&database, batch)));
+        drop(database);
+        let outcome = outcome.unwrap_or_else(|_| Err(Fault::new("the database failed over a damaged file")));
+        outcome.inspect_err(|fault| self.store.failed(&self.gauge, fault))
+    }
+
+    fn transact(&self, database: &Handle, batch: &[Request]) -> Io<Batch> {
+        let transaction = database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let (mut numbers, mut destinations, mut lost) = (self.numbers, Destinations::default(), Vec::new());
+        let mut done = Vec::with_capacity(batch.len());
+        let mut next = self.gauge.due();
+        for request in batch {
+            let now = self.clock.at(request.now).max(numbers.high_water);
+            numbers.high_water = now;
+            let mut ledger = Ledger {
+                tables: &mut tables,
+                numbers: &mut numbers,
+                destinations: &mut destinations,
+                rules: &self.rules,
+                lost: self.hooks.wants_losses().then_some(&mut lost),
+                now,
+            };
+            if now >= next {
+                ledger.sweep(SWEPT)?;
+                next = ledger.due()?;
+            }
+            done.push(match &request.command {
+                Command::Push(_) if self.store.only_drains() => Done::Failed(Fault::full()),
+                command => command.apply(&mut ledger)?,
+            });
+            next = match request.command {
+                Command::Push(_) => next.min(ledger.expiry(now)),
+                _ => 0, // what is leased and what comes back may be over sooner
+            };
+        }
+        destinations.write(&mut tables)?;
+        numbers.write(&mut tables)?;
+        let due = tables.due(&self.rules)?;
+        drop(tables);
+        transaction.commit()?;
+        Ok(Batch { done, lost, numbers, due })
+    }
+
+    /// Makes the file quick to open after a crash.
+    fn settle_down(&mut self) {
+        self.busy = false;
+        if let Err(fault) = self.store.settle_down(&self.gauge) {
+            self.store.failed(&self.gauge, &fault);
+        }
+    }
+
+    fn close(&mut self) -> Io<()> {
+        self.gauge.set_closed();
+        self.store.close(&self.gauge)
+    }
+}
+
+/// The first command and what has come in after it, as long as one transaction bears it; and the command to
+/// close, if that has come.
+fn gather(first: Request, requests: &Receiver<Request>) -> (Vec<Request>, Option<Request>) {
+    let (mut batch, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+    while let Some(request) = next {
+        if matches!(request.command, Command::Close { .. }) {
+            return (batch, Some(request));
+        }
+        bytes += request.command.bytes();
+        batch.push(request);
+        next = if batch.len() < BATCH && bytes < BATCH_BYTES { requests.try_recv().ok() } else { None };
+    }
+    (batch, None)
+}
