@@ -1,10 +1,12 @@
 //! Dead letters in a file of the embedded database redb.
 
+mod asking;
 mod ballast;
 mod builder;
 mod by_hand;
 mod clock;
 mod command;
+mod damage;
 mod destinations;
 mod fault;
 mod find;
@@ -14,6 +16,7 @@ mod handle;
 mod hooks;
 mod leases;
 mod ledger;
+mod line;
 mod moment;
 mod numbers;
 mod open_error;

@@ -20,6 +20,11 @@ impl Clock {
         Self { opened, at: nanos(wall).max(high_water) }
     }
 
+    /// The moment of this time; `None` if the clock does not go there.
+    pub(super) fn moment(&self, time: u64) -> Option<Instant> {
+        time::later(self.opened, Duration::from_nanos(time.saturating_sub(self.at)))
+    }
+
     /// The time at this moment.
     pub(super) fn at(&self, now: Instant) -> u64 {
         self.at.saturating_add(nanos(now.saturating_duration_since(self.opened)))

@@ -73,6 +73,10 @@ impl<A: Access> Tables<A> {
         };
         let asks_the_letter = asks_the_letter(filter);
         let mut look = |id: u64, row: Row| -> Io<bool> {
+            if row.unreadable {
+                damaged.push(id);
+                return Ok(true);
+            }
             let taken = wanted.free && row.state == State::Leased;
             let elsewhere = destination.is_some_and(|number| number != row.destination);
             let unreadable = wanted.whole && row.state == State::Damaged;

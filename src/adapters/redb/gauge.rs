@@ -32,6 +32,10 @@ impl Gauge {
         self.database.lock().clone()
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.database.lock().is_ok()
+    }
+
     pub(super) fn show(&self, database: Arc<Handle>) {
         *self.database.lock() = Ok(database);
     }

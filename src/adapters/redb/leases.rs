@@ -33,7 +33,11 @@ impl Ledger<'_, '_> {
                     // ## Ready => gone, its time is over
                     Some(row) if row.state == State::Ready => self.lose(id, row, Loss::Expired)?,
                     // It comes back to this list with its lease's end.
-                    _ => self.tables.leave(Tag::Kept, kept, id)?,
+                    Some(row) if row.state == State::Leased => self.tables.leave(Tag::Kept, kept, id)?,
+                    _ => {
+                        self.set_aside(id)?;
+                        self.tables.leave(Tag::Kept, kept, id)?;
+                    }
                 }
             }
         }
@@ -154,7 +158,8 @@ impl Ledger<'_, '_> {
     fn run_out(&mut self, until: u64, id: u64) -> Io<()> {
         let leased = |row: &Row| row.state == State::Leased && row.until == until;
         let Some(row) = self.tables.row(id)?.filter(leased) else {
-            // Damage has left an entry of no letter; it would be met again and again.
+            // Damage has left an entry of no such letter; it would be met again and again.
+            self.set_aside(id)?;
             return self.tables.leave(Tag::Lease, until, id);
         };
         let unsettled = row.unsettled.saturating_add(1);

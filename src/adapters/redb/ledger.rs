@@ -215,16 +215,6 @@ impl Ledger<'_, '_> {
         self.tables.put_row(id, &to)
     }
 
-    /// Puts a letter that cannot be read aside, where it hides no other.
-    pub(super) fn set_aside(&mut self, id: u64) -> Io<()> {
-        match self.tables.row(id)? {
-            Some(row) if row.state != State::Damaged => {
-                self.change(id, &row, Row { state: State::Damaged, ..row })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// When the next lease ends or the next letter expires.
     pub(super) fn due(&self) -> Io<u64> {
         self.tables.due(self.rules)

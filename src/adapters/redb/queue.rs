@@ -8,26 +8,22 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::asking::Unanswered;
 use super::builder::RedbQueueBuilder;
-use super::by_hand::{Order, Progress};
 use super::clock::Clock;
-use super::command::{Command, Pushing, Request};
-use super::fault::{Fault, Io};
-use super::find::Found;
+use super::command::{Command, Request};
+use super::fault::Fault;
 use super::gauge::Gauge;
 use super::open_error::OpenError;
 use super::prepared::Prepared;
 use super::reader::Question;
 use super::rules::Rules;
-use super::tables::{Reading, Tables};
+use super::tables::Tables;
 use crate::dead_letter::{
     Act, ByHand, DeadLetter, DeadLetterQueue, Deed, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
-    Origin, PushError, PushErrorKind, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement,
-    Survives,
+    Origin, PushError, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement, Survives,
 };
-use crate::sync::oneshot;
 use crate::sync::permits::Semaphore;
-use crate::time;
 
 /// So many commands may be under way; more wait in order.
 const UNDER_WAY: usize = 4096;
@@ -66,16 +62,18 @@ const UNDER_WAY: usize = 4096;
 /// ```
 #[derive(Clone)]
 pub struct RedbQueue {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    gauge: Arc<Gauge>,
-    threads: Threads,
-    clock: Clock,
-    rules: Rules,
+pub(super) struct Shared {
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) threads: Threads,
+    pub(super) clock: Clock,
+    pub(super) rules: Rules,
     id: u128,
-    under_way: Arc<Semaphore>,
+    pub(super) under_way: Arc<Semaphore>,
+    /// Whoever waits for room waits for this first; one at a time is at the head.
+    pub(super) line: Semaphore,
 }
 
 /// The ways to the threads of a queue. They end when this is dropped.
@@ -83,12 +81,6 @@ pub(super) struct Threads {
     /// To the writer, unless the file is open for reading only.
     pub(super) requests: Option<mpsc::Sender<Request>>,
     pub(super) questions: mpsc::Sender<Question>,
-}
-
-/// Why there is no answer.
-enum Unanswered {
-    Closed,
-    Failed(Fault),
 }
 
 impl RedbQueue {
@@ -125,7 +117,9 @@ impl RedbQueue {
 
     pub(super) fn new(gauge: Arc<Gauge>, threads: Threads, clock: Clock, rules: Rules, id: u128) -> Self {
         let under_way = Arc::new(Semaphore::new(UNDER_WAY));
-        Self { shared: Arc::new(Shared { gauge, threads, clock, rules, id, under_way }) }
+        Self {
+            shared: Arc::new(Shared { gauge, threads, clock, rules, id, under_way, line: Semaphore::new(1) }),
+        }
     }
 
     /// The random number that the queue was given when it was made: the [`Origin`] of letters that go elsewhere.
@@ -161,125 +155,6 @@ impl RedbQueue {
     pub async fn note(&self, act: Act) -> Result<(), QueueError> {
         let asked = self.ask(|answer| Command::Note { act: Box::new(act), answer }).await;
         asked.unwrap_or_else(|why| Err(why.into()))
-    }
-
-    /// Has the writer do something, and waits for its answer.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Unanswered> {
-        let (answer, answered) = oneshot::channel();
-        self.send(command(answer)).await?;
-        answered.await.map_err(|_| Unanswered::Closed)
-    }
-
-    async fn send(&self, command: Command) -> Result<(), Unanswered> {
-        let shared = &self.shared;
-        let Some(requests) = &shared.threads.requests else {
-            return Err(Unanswered::Failed(Fault::new("the file is open for reading only")));
-        };
-        let permit = Arc::clone(&shared.under_way).acquire_owned().await.ok();
-        if shared.gauge.is_closed() {
-            return Err(Unanswered::Closed);
-        }
-        let sent = requests.send(Request { now: time::now(), command, permit });
-        sent.map_err(|_| Unanswered::Closed)
-    }
-
-    /// Ends the leases and drops the letters whose time is over, if there are any.
-    async fn sweep(&self) -> Result<(), QueueError> {
-        while self.shared.threads.requests.is_some()
-            && self.shared.clock.at(time::now()) >= self.shared.gauge.due()
-        {
-            self.ask(|answer| Command::Sweep { answer }).await.unwrap_or_else(|why| Err(why.into()))?;
-        }
-        Ok(())
-    }
-
-    /// Has something looked up in the tables.
-    async fn look<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Tables<Reading>) -> Io<T> + Send + 'static,
-    ) -> Result<T, QueueError> {
-        if self.shared.gauge.is_closed() {
-            return Err(QueueError::Closed);
-        }
-        self.sweep().await?;
-        let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |tables| {
-            if !answer.is_closed() {
-                drop(answer.send(tables.and_then(question)));
-            }
-        });
-        self.shared.threads.questions.send(question).map_err(|_| QueueError::Closed)?;
-        let unanswered = || Err(Fault::new("the database failed over a damaged file"));
-        answered.await.unwrap_or_else(|_| unanswered()).map_err(|fault| QueueError::Storage(fault.text))
-    }
-
-    /// Opens what was found. What cannot be read is put aside, where it hides no other.
-    async fn opened(&self, found: Vec<Found>, damaged: Vec<u64>) -> Vec<(u64, DeadLetter)> {
-        let (mut letters, mut damaged) = (Vec::with_capacity(found.len()), damaged);
-        for found in found {
-            match found.open() {
-                Some(letter) => letters.push((found.row.fence, letter)),
-                None => damaged.push(found.id),
-            }
-        }
-        if !damaged.is_empty() {
-            // Nothing depends on it: whoever meets them next puts them aside as well.
-            drop(self.send(Command::SetAside(damaged)).await);
-        }
-        letters
-    }
-
-    /// Does something to all that a filter means, part by part.
-    async fn obey(&self, deed: Deed, filter: &LetterFilter, by: &ByHand) -> Result<u64, QueueError> {
-        let (filter, by, at) = (filter.clone(), by.clone(), time::wall(time::now()));
-        let mut order = Order { deed, filter, by, at, progress: Progress::default() };
-        while !order.progress.complete {
-            let part = Box::new(order.clone());
-            let asked = self.ask(|answer| Command::Obey { order: part, answer }).await;
-            order.progress = asked.unwrap_or_else(|why| Err(why.into()))?;
-        }
-        Ok(order.progress.letters)
-    }
-
-    async fn store(
-        &self,
-        letters: Vec<Prepared>,
-        replaces: Option<(LetterId, &ByHand)>,
-    ) -> Vec<Result<Receipt, PushError>> {
-        let at = time::wall(time::now());
-        let replaces = replaces.map(|(old, by)| (old, by.clone(), at));
-        let (answer, answered) = oneshot::channel();
-        let pushing = Pushing { letters, replaces, answer: Some(answer) };
-        // Not sent, it is dropped, and then it hands back the letters by its own answer.
-        drop(self.send_letters(pushing).await);
-        answered.await.expect("letters are stored or handed back")
-    }
-
-    async fn send_letters(&self, pushing: Pushing) -> Result<(), Unanswered> {
-        if self.shared.threads.requests.is_none() {
-            let text = "the file is open for reading only".to_owned();
-            pushing.refused(&PushErrorKind::Storage(text));
-            return Ok(());
-        }
-        self.send(Command::Push(pushing)).await
-    }
-}
-
-impl From<Unanswered> for QueueError {
-    fn from(why: Unanswered) -> Self {
-        match why {
-            Unanswered::Closed => Self::Closed,
-            Unanswered::Failed(fault) => Self::Storage(fault.text),
-        }
-    }
-}
-
-impl From<Unanswered> for SettleError {
-    fn from(why: Unanswered) -> Self {
-        match why {
-            Unanswered::Closed => Self::Closed,
-            Unanswered::Failed(fault) => Self::Storage(fault.text),
-        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Row {
     pub(super) state: State,
     /// It was quarantined when it was leased, and will be again.
     pub(super) was_quarantined: bool,
+    /// It cannot be read itself: what it says is nothing. Not written down.
+    pub(super) unreadable: bool,
     /// It was brought in from another queue.
     pub(super) has_origin: bool,
     pub(super) deliveries: u32,
@@ -135,7 +137,11 @@ impl Row {
 
     /// The row that was written. A damaged one is of a letter that is put aside, and says nothing else.
     pub(super) fn read(id: u64, row: &[u8; ROW]) -> Self {
-        Self::understood(id, row).unwrap_or(Self { state: State::Damaged, ..Self::default() })
+        Self::understood(id, row).unwrap_or(Self {
+            state: State::Damaged,
+            unreadable: true,
+            ..Self::default()
+        })
     }
 
     fn understood(id: u64, row: &[u8; ROW]) -> Option<Self> {

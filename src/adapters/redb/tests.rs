@@ -1,10 +1,19 @@
 //! The promises of a queue in a file, by their numbers.
 
+mod damage;
+mod faults;
+mod files;
 mod like_memory;
 mod promises;
+mod waiting;
 
-use std::time::Duration;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
 use super::RedbQueue;
@@ -23,6 +32,7 @@ fn letter(nth: usize) -> DeadLetter {
     DeadLetter::new("charge")
         .destination(format!("payments-{}", nth % 3))
         .payload(Payload::text(format!("letter {nth}")))
+        .died_at(SystemTime::UNIX_EPOCH + Duration::from_secs(nth as u64))
 }
 
 async fn in_memory() -> RedbQueue {
@@ -51,4 +61,58 @@ async fn stats(queue: &RedbQueue) -> QueueStats {
         assert_eq!(stats.oldest, letters.iter().map(|letter| letter.died_at).min());
     }
     stats
+}
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("recoup-{name}-{}", std::process::id()));
+        let _was_not_there = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("letters.redb")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _may_be_gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A backend that outlives the queue that is open in it.
+#[derive(Clone, Debug)]
+struct Lasting(Arc<InMemoryBackend>);
+
+impl Lasting {
+    fn new() -> Self {
+        Self(Arc::new(InMemoryBackend::new()))
+    }
+}
+
+impl StorageBackend for Lasting {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
 }

@@ -1,7 +1,5 @@
 //! Random histories: a queue in a file answers as one in memory does.
 
-use std::time::SystemTime;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -122,32 +120,6 @@ fn dead(bytes: usize, destination: u8, error: u8) -> DeadLetter {
     if destination == 0 { letter } else { letter.destination(destination.to_string()) }
 }
 
-/// A backend that outlives the queue that is open in it.
-#[derive(Clone, Debug)]
-struct Lasting(std::sync::Arc<InMemoryBackend>);
-
-impl redb::StorageBackend for Lasting {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
 async fn open(backend: &Lasting, rule: WhenFull) -> RedbQueue {
     let builder = RedbQueue::builder().capacity(6).max_bytes(320).max_payload(90).when_full(rule);
     let builder = builder.quarantine_after(2).time_to_live(Duration::from_secs(50));
@@ -157,7 +129,7 @@ async fn open(backend: &Lasting, rule: WhenFull) -> RedbQueue {
 async fn compare(steps: Vec<Step>, rule: WhenFull) {
     let model = MemoryQueue::builder().capacity(6).max_bytes(320).max_payload(90).when_full(rule);
     let model = model.quarantine_after(2).time_to_live(Duration::from_secs(50)).build().unwrap();
-    let backend = Lasting(std::sync::Arc::new(InMemoryBackend::new()));
+    let backend = Lasting::new();
     let mut queue = open(&backend, rule).await;
     let (mut tokens, by): (Vec<LeaseToken>, _) = (Vec::new(), ByHand::of("ana"));
     for step in steps {

@@ -1,0 +1,89 @@
+//! Letters that storage has let go bad.
+
+use redb::{Builder, ReadableTable as _, TableDefinition};
+
+use super::*;
+use crate::dead_letter::{ByHand, LetterState, Settlement};
+
+const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
+const ROWS: TableDefinition<'_, u64, &[u8; 100]> = TableDefinition::new("rows");
+
+/// Five letters, the first of which is leased if asked for, and then a bit is wrong.
+async fn with_a_wrong_bit(
+    backend: &Lasting,
+    leased: bool,
+    harm: impl FnOnce(&redb::WriteTransaction),
+) -> RedbQueue {
+    let queue = RedbQueue::builder().in_backend(backend.clone()).await.unwrap();
+    for nth in 0..5 {
+        push(&queue, nth).await;
+    }
+    if leased {
+        lease_one(&queue).await;
+    }
+    queue.close().await.unwrap();
+    let database = Builder::new().create_with_backend(backend.clone()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    harm(&transaction);
+    transaction.commit().unwrap();
+    drop(database);
+    RedbQueue::builder().in_backend(backend.clone()).await.unwrap()
+}
+
+fn harm_body(transaction: &redb::WriteTransaction) {
+    let mut bodies = transaction.open_table(BODIES).unwrap();
+    let mut body = bodies.get(1).unwrap().unwrap().value().to_vec();
+    body[9] ^= 1;
+    bodies.insert(1, &*body).unwrap();
+}
+
+fn harm_row(transaction: &redb::WriteTransaction) {
+    let mut rows = transaction.open_table(ROWS).unwrap();
+    let mut row = *rows.get(1).unwrap().unwrap().value();
+    row[9] ^= 1;
+    rows.insert(1, &row).unwrap();
+}
+
+fn ids(letters: &[DeadLetter]) -> Vec<u64> {
+    letters.iter().map(|letter| letter.id.get()).collect()
+}
+
+#[tokio::test]
+async fn d14_damaged_letter_is_put_aside_and_hides_no_other() {
+    for first_seen_by_lease in [false, true] {
+        let backend = Lasting::new();
+        let queue = with_a_wrong_bit(&backend, false, harm_body).await;
+        if first_seen_by_lease {
+            let leased = lease_one(&queue).await;
+            assert_eq!(leased.letter.id.get(), 2);
+            queue.settle(leased.token, Settlement::untouched()).await.unwrap();
+        }
+        assert_eq!(ids(&queue.peek(&all(), 9).await.unwrap()), [2, 3, 4, 5]);
+        // What a look has found is put aside by the writer, after the answer.
+        queue.lease(&all(), 0, LEASE).await.unwrap();
+        let now = stats(&queue).await;
+        assert_eq!((now.ready, now.quarantined, now.damaged, now.pushed), (4, 1, 1, 5));
+        assert_eq!(queue.groups(&all(), 9).await.unwrap().iter().map(|group| group.letters).sum::<u64>(), 5);
+        let by = ByHand::default();
+        assert_eq!(queue.reinstate(&all(), &by).await, Ok(0), "nothing makes it ready");
+        assert_eq!(queue.discard(&LetterFilter::new().id(LetterId::new(1)).any_state(), &by).await, Ok(1));
+        let now = stats(&queue).await;
+        assert_eq!((now.held(), now.damaged, now.discarded), (4, 0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d14_letter_whose_row_is_damaged_is_quarantined_for_somebody_to_look_at() {
+    for leased in [false, true] {
+        let backend = Lasting::new();
+        let queue = with_a_wrong_bit(&backend, leased, harm_row).await;
+        assert_eq!(ids(&queue.peek(&all(), 9).await.unwrap()), [2, 3, 4, 5]);
+        queue.lease(&all(), 0, LEASE).await.unwrap();
+        let now = stats(&queue).await;
+        assert_eq!((now.ready, now.leased, now.quarantined, now.damaged), (4, 0, 1, 0), "{leased}");
+        let quarantined = queue.peek(&LetterFilter::new().state(LetterState::Quarantined), 9).await.unwrap();
+        assert_eq!((ids(&quarantined), quarantined[0].payload.clone()), (vec![1], letter(0).payload));
+        assert_eq!(queue.reinstate(&all(), &ByHand::default()).await, Ok(1));
+        assert_eq!(lease_one(&queue).await.letter.id.get(), 1);
+    }
+}
