@@ -187,7 +187,7 @@ mod timer;
 mod window;
 
 #[cfg(feature = "redb")]
-pub use crate::adapters::redb::{OpenError, OpenErrorKind, RedbQueue, RedbQueueBuilder};
+pub use crate::adapters::redb::{OpenError, OpenErrorKind, RedbQueue, RedbQueueBuilder, Verified};
 pub use crate::adapters::{Traced, TracingObserver, attribute, traced};
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};

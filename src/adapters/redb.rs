@@ -4,6 +4,7 @@ mod asking;
 mod ballast;
 mod builder;
 mod by_hand;
+mod care;
 mod clock;
 mod command;
 mod damage;
@@ -33,6 +34,7 @@ mod view;
 mod writer;
 
 pub use self::builder::RedbQueueBuilder;
+pub use self::care::Verified;
 pub use self::open_error::{OpenError, OpenErrorKind};
 pub use self::queue::RedbQueue;
 

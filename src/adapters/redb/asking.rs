@@ -69,11 +69,11 @@ impl RedbQueue {
         }
         self.sweep().await?;
         let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |tables| {
+        let question = Question::Look(Box::new(move |tables: Io<&Tables<Reading>>| {
             if !answer.is_closed() {
                 drop(answer.send(tables.and_then(question)));
             }
-        });
+        }));
         self.shared.threads.questions.send(question).map_err(|_| QueueError::Closed)?;
         let unanswered = || Err(Fault::new("the database failed over a damaged file"));
         answered.await.unwrap_or_else(|_| unanswered()).map_err(|fault| QueueError::Storage(fault.text))

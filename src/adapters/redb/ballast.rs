@@ -63,7 +63,7 @@ impl Ballast {
         }
         let filled = File::create(path).and_then(|mut file| {
             // Written, not only reserved: a hole takes no room.
-            let block = [0x5a; 64 << 10];
+            let block = vec![0x5a; 64 << 10];
             for _ in 0..needed / block.len() {
                 file.write_all(&block)?;
             }

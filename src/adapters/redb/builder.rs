@@ -159,7 +159,7 @@ impl RedbQueueBuilder {
         let checked = self.rules.check(Check("redb queue"));
         checked.map_err(|error| place.error(OpenErrorKind::Setting(error)))?;
         let (rules, hooks, on_repair, now) = (self.rules, self.hooks, self.on_repair, time::now());
-        opening::apart(&place.clone(), move || opening::to_write(place, rules, hooks, on_repair, now)).await
+        opening::apart(&place.clone(), move || opening::to_write(&place, rules, hooks, on_repair, now)).await
     }
 }
 

@@ -45,8 +45,9 @@ impl Ledger<'_, '_> {
     fn leave_all(&mut self, id: u64) -> Io<State> {
         let mut was = State::Quarantined;
         for tag in [Tag::Ready, Tag::Lease, Tag::Kept] {
-            let entries = self.tables.tagged_until(tag, u64::MAX)?;
-            let entry = entries.filter(|entry| entry.as_ref().map_or(true, |&(_, of)| of == id)).next();
+            let mut entries = self.tables.tagged_until(tag, u64::MAX)?;
+            let entry = entries.find(|entry| entry.as_ref().map_or(true, |&(_, of)| of == id));
+            drop(entries);
             if let Some((by, _)) = entry.transpose()? {
                 self.tables.leave(tag, by, id)?;
                 was = match tag {

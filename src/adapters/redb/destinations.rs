@@ -1,6 +1,7 @@
 //! Destinations by number, and how many letters are held for each.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use redb::ReadableTable as _;
 
@@ -27,14 +28,12 @@ impl Destinations {
         if let Some(&number) = self.by_name.get(name) {
             return Ok(number);
         }
-        let number = match tables.names.get(name)? {
-            Some(number) => number.value(),
-            None => {
-                numbers.last_destination += 1;
-                self.held.insert(numbers.last_destination, (0, name.to_owned()));
-                numbers.last_destination
-            }
-        };
+        let known = tables.names.get(name)?.map(|number| number.value());
+        let number = known.unwrap_or_else(|| {
+            numbers.last_destination += 1;
+            self.held.insert(numbers.last_destination, (0, name.to_owned()));
+            numbers.last_destination
+        });
         self.by_name.insert(name.to_owned(), number);
         Ok(number)
     }
@@ -44,14 +43,15 @@ impl Destinations {
         if number == 0 {
             return Ok(());
         }
-        if !self.held.contains_key(&number) {
-            let Some(found) = tables.destinations.get(number)? else { return Ok(()) };
-            let (count, name) = found.value();
-            self.held.insert(number, (count, name.to_owned()));
-        }
-        if let Some((count, _)) = self.held.get_mut(&number) {
-            *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
-        }
+        let (count, _) = match self.held.entry(number) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(room) => {
+                let Some(found) = tables.destinations.get(number)? else { return Ok(()) };
+                let (count, name) = found.value();
+                room.insert((count, name.to_owned()))
+            }
+        };
+        *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
         Ok(())
     }
 

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
-use redb::{CommitError, DatabaseError, SetDurabilityError, StorageError, TableError, TransactionError};
+use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+
+use super::open_error::OpenErrorKind;
 
 /// The file failed. What was in the transaction is not in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,19 @@ impl Fault {
     pub(super) fn full() -> Self {
         let text = "no space: the disk is full, letters can be taken out but not put in";
         Self { text: text.into(), no_space: true }
+    }
+}
+
+impl From<Fault> for OpenErrorKind {
+    fn from(fault: Fault) -> Self {
+        if fault.no_space { Self::NoSpace } else { Self::Storage(fault.text) }
+    }
+}
+
+impl From<OpenErrorKind> for Fault {
+    fn from(kind: OpenErrorKind) -> Self {
+        let no_space = kind == OpenErrorKind::NoSpace;
+        Self { text: if no_space { format!("no space: {kind}") } else { kind.to_string() }, no_space }
     }
 }
 
@@ -69,11 +84,5 @@ impl From<DatabaseError> for Fault {
             DatabaseError::Storage(error) => error.into(),
             error => Self::new(error.to_string()),
         }
-    }
-}
-
-impl From<SetDurabilityError> for Fault {
-    fn from(error: SetDurabilityError) -> Self {
-        Self::new(error.to_string())
     }
 }

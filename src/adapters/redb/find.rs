@@ -68,8 +68,13 @@ impl<A: Access> Tables<A> {
     /// back the letters that turned out to be damaged.
     pub(super) fn visit(&self, wanted: Wanted<'_>, mut more: impl FnMut(Found) -> bool) -> Io<Vec<u64>> {
         let (filter, mut damaged) = (wanted.filter, Vec::new());
-        let (Some(ids), Some(destination)) = (filter.ids(), self.destination(filter)?) else {
-            return Ok(damaged);
+        let Some(ids) = filter.ids() else { return Ok(damaged) };
+        let destination = match filter.destination.as_deref() {
+            Some(name) => match self.names.get(name)? {
+                Some(number) => Some(number.value()),
+                None => return Ok(damaged),
+            },
+            None => None,
         };
         let asks_the_letter = asks_the_letter(filter);
         let mut look = |id: u64, row: Row| -> Io<bool> {
@@ -117,12 +122,6 @@ impl<A: Access> Tables<A> {
             }
         }
         Ok(damaged)
-    }
-
-    /// The number of the destination that the filter names, if it names one; `None` if no letter goes there.
-    fn destination(&self, filter: &LetterFilter) -> Io<Option<Option<u64>>> {
-        let Some(name) = filter.destination.as_deref() else { return Ok(Some(None)) };
-        Ok(self.names.get(name)?.map(|number| Some(number.value())))
     }
 
     /// By which index the letters are looked for: that which names the fewest others.

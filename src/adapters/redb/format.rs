@@ -1,6 +1,6 @@
 //! What makes a file one of dead letters, and how an older one becomes one of today.
 
-use redb::{Database, ReadableTable as _, TableHandle as _, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable as _, TableHandle as _, WriteTransaction};
 
 use super::fault::{Fault, Io};
 use super::numbers::Numbers;
@@ -34,7 +34,7 @@ pub(super) struct Identity {
 ///
 /// Says who it is, and when there is first something to do in it.
 pub(super) fn prepare(database: &Database, rules: &Rules) -> Result<(Identity, u64), OpenErrorKind> {
-    let broken = |fault: Fault| OpenErrorKind::Storage(fault.text);
+    let broken = OpenErrorKind::from;
     let mut transaction = database.begin_write().map_err(Fault::from).map_err(broken)?;
     let is_empty = transaction.list_tables().map_err(Fault::from).map_err(broken)?.next().is_none()
         && transaction.list_multimap_tables().map_err(Fault::from).map_err(broken)?.next().is_none();
@@ -68,18 +68,20 @@ pub(super) fn identity<A: Access>(tables: &Tables<A>) -> Result<Identity, OpenEr
     Ok(Identity { queue, numbers: Numbers::read(tables).map_err(damaged)? })
 }
 
-/// The format of a file that is open for reading only.
-pub(super) fn known<A: Access>(tables: &Tables<A>) -> Result<(), OpenErrorKind> {
-    let mark = tables.header.get(MARK).map_err(|error| OpenErrorKind::Storage(error.to_string()))?;
+/// Whether a file that is open for reading only is one of today.
+pub(super) fn known(transaction: &ReadTransaction) -> Result<(), OpenErrorKind> {
+    let header = transaction.open_table(HEADER).map_err(|_| OpenErrorKind::Foreign)?;
+    let mark = header.get(MARK).map_err(|error| OpenErrorKind::Storage(error.to_string()))?;
     match mark.and_then(|mark| mark.value().try_into().ok().map(u32::from_le_bytes)) {
         Some(FORMAT) => Ok(()),
-        Some(found) => Err(OpenErrorKind::Newer { found, known: FORMAT }),
+        Some(found) if found > FORMAT => Err(OpenErrorKind::Newer { found, known: FORMAT }),
+        Some(_) => Err(OpenErrorKind::NeedsRepair),
         None => Err(OpenErrorKind::Foreign),
     }
 }
 
 fn version(transaction: &WriteTransaction) -> Result<u32, OpenErrorKind> {
-    let broken = |fault: Fault| OpenErrorKind::Storage(fault.text);
+    let broken = OpenErrorKind::from;
     let mut names = transaction.list_tables().map_err(Fault::from).map_err(broken)?;
     if !names.any(|table| table.name() == HEADER.name()) {
         return Err(OpenErrorKind::Foreign);

@@ -116,7 +116,7 @@ impl Ledger<'_, '_> {
     /// What has to be evicted for one more letter to fit; `None` if that would not be enough or not allowed.
     fn room_for(&mut self, size: u64, replaces: Option<&(u64, Row)>) -> Io<Option<Vec<(u64, Row)>>> {
         let (mut held, mut bytes) = (self.numbers.held(), self.numbers.bytes);
-        let replaced = replaces.map(|&(id, row)| {
+        let left_out = replaces.map(|&(id, row)| {
             (held, bytes) = (held.saturating_sub(1), bytes.saturating_sub(row.size));
             id
         });
@@ -132,7 +132,7 @@ impl Ledger<'_, '_> {
         }
         for id in self.tables.tagged(Tag::Ready, 0, 0, u64::MAX)? {
             let id = id?;
-            if Some(id) == replaced {
+            if Some(id) == left_out {
                 continue;
             }
             let Some(row) = self.tables.row(id)? else { continue };

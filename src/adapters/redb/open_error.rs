@@ -58,8 +58,10 @@ pub enum OpenErrorKind {
     },
     /// It is damaged, so.
     Damaged(String),
-    /// It was not closed, and must be opened for writing once.
+    /// It was not closed, or an older release wrote it: it must be opened for writing once.
     NeedsRepair,
+    /// The disk is full.
+    NoSpace,
     /// What it lies on failed, saying this.
     Storage(String),
 }
@@ -86,8 +88,9 @@ impl fmt::Display for OpenErrorKind {
             }
             Self::Damaged(what) => write!(f, "it is damaged: {what}"),
             Self::NeedsRepair => {
-                f.write_str("it was not closed, and must be opened for writing once to be repaired")
+                f.write_str("it was not closed or is of an older format, and must be opened for writing once")
             }
+            Self::NoSpace => f.write_str("there is no space on the disk"),
             Self::Storage(what) => f.write_str(what),
         }
     }

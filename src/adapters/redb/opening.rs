@@ -24,10 +24,10 @@ use crate::sync::oneshot;
 use crate::time::{self, Instant};
 
 /// Does it on a thread of its own, and waits for that without holding up the task's.
-pub(super) async fn apart(
+pub(super) async fn apart<T: Send + 'static>(
     place: &Place,
-    open: impl FnOnce() -> Result<RedbQueue, OpenError> + Send + 'static,
-) -> Result<RedbQueue, OpenError> {
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
     let (answer, opened) = oneshot::channel();
     let started = start("recoup-opening", move || drop(answer.send(open())));
     let failed = |error: io::Error| place.error(OpenErrorKind::Storage(error.to_string()));
@@ -38,7 +38,7 @@ pub(super) async fn apart(
 
 /// Opens what is there for reading and writing, or makes it.
 pub(super) fn to_write(
-    place: Place,
+    place: &Place,
     rules: Rules,
     hooks: Hooks,
     on_repair: Option<OnRepair>,
@@ -65,11 +65,9 @@ pub(super) fn to_read(place: &Place, rules: Rules) -> Result<RedbQueue, OpenErro
     let opened = catch_unwind(AssertUnwindSafe(|| Builder::new().open_read_only(path).map_err(kind)));
     let damaged = || Err(OpenErrorKind::Damaged("it cannot be made sense of".to_owned()));
     let look = |handle: &Handle| {
-        let storage = |fault: super::fault::Fault| OpenErrorKind::Storage(fault.text);
-        let transaction = handle.begin_read().map_err(storage)?;
-        let tables = Tables::look(&transaction).map_err(|_| OpenErrorKind::Foreign)?;
-        format::known(&tables)?;
-        format::identity(&tables)
+        let transaction = handle.begin_read()?;
+        format::known(&transaction)?;
+        format::identity(&Tables::look(&transaction)?)
     };
     let looked = opened.unwrap_or_else(|_| damaged()).and_then(|database| {
         let handle = Handle::Reads(database);

@@ -78,6 +78,7 @@ pub(super) fn kind(error: DatabaseError) -> OpenErrorKind {
             ErrorKind::NotFound => OpenErrorKind::Missing,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OpenErrorKind::Denied,
             ErrorKind::InvalidData => OpenErrorKind::Foreign,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => OpenErrorKind::NoSpace,
             ErrorKind::UnexpectedEof => OpenErrorKind::Damaged(error.to_string()),
             _ => OpenErrorKind::Storage(error.to_string()),
         },

@@ -12,7 +12,6 @@ use super::asking::Unanswered;
 use super::builder::RedbQueueBuilder;
 use super::clock::Clock;
 use super::command::{Command, Request};
-use super::fault::Fault;
 use super::gauge::Gauge;
 use super::open_error::OpenError;
 use super::prepared::Prepared;
@@ -23,6 +22,7 @@ use crate::dead_letter::{
     Act, ByHand, DeadLetter, DeadLetterQueue, Deed, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
     Origin, PushError, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement, Survives,
 };
+use crate::sync::oneshot;
 use crate::sync::permits::Semaphore;
 
 /// So many commands may be under way; more wait in order.
@@ -310,10 +310,14 @@ impl DeadLetterQueue for RedbQueue {
             match self.ask(|answer| Command::Close { answer }).await {
                 Ok(closed) => closed,
                 Err(Unanswered::Closed) => Ok(()),
+                // Nobody writes: the reader closes the file.
                 Err(Unanswered::Failed(_)) => {
+                    let (answer, closed) = oneshot::channel();
                     self.shared.gauge.set_closed();
-                    drop(self.shared.gauge.hide(Fault::new("the queue is closed")));
-                    Ok(())
+                    let asked = self.shared.threads.questions.send(Question::Close(answer));
+                    asked.map_err(|_| QueueError::Closed)?;
+                    let closed = closed.await.unwrap_or(Ok(()));
+                    closed.or_else(|_already| Ok(()))
                 }
             }
         }

@@ -3,7 +3,8 @@
 use crc32fast::Hasher;
 
 use super::moment::Moment;
-use crate::dead_letter::{DeadLetter, LetterFilter, LetterId, LetterState};
+use crate::classification::Category;
+use crate::dead_letter::{DeadLetter, DeadReason, LetterFilter, LetterId, LetterState};
 
 /// Bytes of a row.
 pub(super) const ROW: usize = 100;
@@ -79,7 +80,7 @@ impl Row {
         self.died = Moment::of(letter.died_at);
         self.fingerprint = letter.fingerprint().get();
         self.sums = [
-            sum(letter.category.map(|category| category.name())),
+            sum(letter.category.map(Category::name)),
             sum(Some(letter.reason.name())),
             sum(Some(&letter.operation)),
             sum(letter.tenant.as_deref()),
@@ -99,8 +100,8 @@ impl Row {
     /// Whether the filter can mean this letter. If it can, the letter has to be asked itself.
     pub(super) fn may_be_meant(&self, filter: &LetterFilter) -> bool {
         let wanted = [
-            filter.category.map(|category| category.name()),
-            filter.reason.map(|reason| reason.name()),
+            filter.category.map(Category::name),
+            filter.reason.map(DeadReason::name),
             filter.operation.as_deref(),
             filter.tenant.as_deref(),
             filter.idempotency_key.as_deref(),

@@ -51,9 +51,9 @@ impl Store {
             return Err(broken.fault.clone());
         }
         let opened = self.place.open(self.on_repair.as_ref());
-        let opened = opened.map_err(|error| Fault::new(error.kind.to_string())).and_then(|database| {
+        let opened = opened.map_err(|error| Fault::from(error.kind)).and_then(|database| {
             let prepared = format::prepare(&database, rules);
-            let (identity, due) = prepared.map_err(|kind| Fault::new(kind.to_string()))?;
+            let (identity, due) = prepared?;
             gauge.set_due(due);
             Ok((Arc::new(Handle::Writes(database)), identity.numbers))
         });
@@ -67,6 +67,9 @@ impl Store {
                 broken.wait = (broken.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
                 broken.again_at = time::later_or_far(now, broken.wait);
                 broken.fault = fault.clone();
+                if fault.no_space {
+                    self.ballast.throw();
+                }
                 Err(fault)
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::destinations;
 use super::fault::Io;
-use super::find::{Search, Wanted, asks_the_letter};
+use super::find::{Found, Search, Wanted, asks_the_letter};
 use super::moment::Moment;
 use super::numbers::{Numbers, Oldest};
 use super::row::Row;
@@ -65,7 +65,7 @@ impl Tables<Reading> {
             (group.first, group.last) = (group.first.min(died), group.last.max(died));
             group.latest = group.latest.max(id);
         };
-        if self.is_seen_by_index(filter) {
+        if Self::is_seen_by_index(filter) {
             for entry in self.grouped()? {
                 let (fingerprint, id, died, aside) = entry?;
                 if filter.means(if aside { LetterState::Quarantined } else { LetterState::Ready }) {
@@ -92,7 +92,7 @@ impl Tables<Reading> {
     }
 
     /// Whether the entries of groups say enough to know which letters the filter means.
-    fn is_seen_by_index(&self, filter: &LetterFilter) -> bool {
+    fn is_seen_by_index(filter: &LetterFilter) -> bool {
         // They do not tell ready letters from leased ones.
         let states = filter.means(LetterState::Ready) == filter.means(LetterState::Leased);
         let every_id = filter.id.is_none() && filter.after.is_none() && filter.up_to.is_none();
@@ -108,13 +108,11 @@ impl Tables<Reading> {
             Some(row) => self.found(group.latest, row)?.open(),
             None => None,
         };
-        let sample = match latest {
-            Some(letter) => Some(letter),
-            None => {
-                let same = filter.clone().fingerprint(Fingerprint::new(fingerprint));
-                let others = self.peek(&same, 1)?;
-                others.found.first().and_then(super::find::Found::open)
-            }
+        let sample = if latest.is_some() {
+            latest
+        } else {
+            let same = filter.clone().fingerprint(Fingerprint::new(fingerprint));
+            self.peek(&same, 1)?.found.first().and_then(Found::open)
         };
         Ok(sample.map(|sample| {
             let mut shown = LetterGroup::of(sample);

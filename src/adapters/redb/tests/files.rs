@@ -149,3 +149,32 @@ async fn ballast_lies_beside_the_file_and_is_thrown_and_taken_again() {
     assert!(!ballast.is_thrown());
     assert_eq!(fs::metadata(&path).unwrap().len(), 4 << 20);
 }
+
+#[tokio::test]
+async fn file_is_verified_and_made_smaller() {
+    let folder = Folder::new("care");
+    let queue = RedbQueue::open(folder.file()).await.unwrap();
+    let large = (0..50).map(|nth| letter(nth).payload(Payload::bytes(vec![7; 50_000])));
+    assert!(queue.push_all(large.collect()).await.iter().all(Result::is_ok));
+    queue.discard(&LetterFilter::new().up_to(LetterId::new(45)), &ByHand::default()).await.unwrap();
+    assert_eq!(RedbQueue::verify(folder.file()).await.unwrap_err().kind, OpenErrorKind::InUse);
+    queue.close().await.unwrap();
+
+    let (before, after) = RedbQueue::compact(folder.file()).await.unwrap();
+    assert!(after * 2 < before, "{before} {after}");
+    let verified = RedbQueue::verify(folder.file()).await.unwrap();
+    assert!(verified.is_whole(), "{verified:?}");
+    assert_eq!(verified.letters, 5);
+
+    let database = Database::open(folder.file()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let bodies = TableDefinition::<u64, &[u8]>::new("bodies");
+    transaction.open_table(bodies).unwrap().insert(47, &b"bad"[..]).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let verified = RedbQueue::verify(folder.file()).await.unwrap();
+    assert_eq!((verified.letters, verified.damaged, verified.is_whole()), (5, 1, false));
+    let missing = folder.0.join("missing.redb");
+    assert_eq!(RedbQueue::verify(&missing).await.unwrap_err().kind, OpenErrorKind::Missing);
+    assert!(!missing.exists());
+}

@@ -6,7 +6,7 @@ use crate::dead_letter::{ByHand, PushErrorKind, WhenFull};
 async fn full(wait: Duration) -> RedbQueue {
     let builder = RedbQueue::builder().capacity(1).when_full(WhenFull::Wait(wait));
     let queue = builder.in_backend(InMemoryBackend::new()).await.unwrap();
-    push(&queue, 0).await;
+    push(&queue, 1).await;
     queue
 }
 
@@ -18,7 +18,7 @@ async fn make_room(queue: &RedbQueue) {
 async fn d12_those_who_wait_are_served_in_their_order() {
     let queue = full(HOUR).await;
     let mut waiting = Vec::new();
-    for nth in 1..=3 {
+    for nth in 2..=4 {
         let queue = queue.clone();
         waiting.push(tokio::spawn(async move { queue.push(letter(nth)).await }));
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -30,7 +30,7 @@ async fn d12_those_who_wait_are_served_in_their_order() {
         assert_eq!(served.id.get(), nth + 1);
         assert_eq!(
             queue.peek(&all(), 9).await.unwrap()[0].payload,
-            letter(served.id.get() as usize - 1).payload
+            letter(served.id.get().try_into().unwrap()).payload
         );
     }
 }
