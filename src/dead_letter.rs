@@ -38,7 +38,6 @@ pub use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 pub use crate::dead_letter::chain::{ErrorChain, ErrorFrame};
 pub use crate::dead_letter::error::{PushError, PushErrorKind, QueueError, SettleError};
 pub use crate::dead_letter::filter::LetterFilter;
-pub(crate) use crate::dead_letter::filter::States;
 pub use crate::dead_letter::fingerprint::Fingerprint;
 pub(crate) use crate::dead_letter::groups::Grouping;
 pub use crate::dead_letter::groups::LetterGroup;

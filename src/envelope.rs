@@ -12,17 +12,29 @@
 //! story  version:1                           JSON           CRC-32:4 LE
 //! ```
 
+#[cfg(feature = "redb")]
 mod act;
+#[cfg(feature = "redb")]
 mod damaged;
+#[cfg(feature = "redb")]
+mod filter;
+#[cfg(feature = "redb")]
 mod part;
+#[cfg(feature = "redb")]
+mod run;
+mod unreadable;
 mod written;
 
+#[cfg(feature = "redb")]
 pub(crate) use self::act::{act, read_act};
-pub(crate) use self::damaged::Damaged;
+#[cfg(feature = "redb")]
 pub(crate) use self::part::{body, open, story};
-pub(crate) use self::written::{WrittenBody, WrittenFilter, WrittenMoment, WrittenStory};
+#[cfg(feature = "redb")]
+pub(crate) use self::run::{open_run, run};
+#[cfg(feature = "archive")]
+pub(crate) use self::written::{WrittenBody, WrittenStory};
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
-#[cfg(test)]
+#[cfg(all(test, feature = "redb"))]
 mod tests;

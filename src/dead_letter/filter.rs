@@ -35,11 +35,11 @@ pub struct LetterFilter {
     pub(crate) up_to: Option<LetterId>,
     pub(crate) died_since: Option<SystemTime>,
     pub(crate) died_before: Option<SystemTime>,
-    pub(crate) states: States,
+    states: States,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum States {
+enum States {
     #[default]
     NotQuarantined,
     Any,

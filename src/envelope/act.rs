@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::damaged::Damaged;
-use super::written::{WrittenFilter, WrittenMoment};
+use super::filter::WrittenFilter;
+use super::written::WrittenMoment;
 use crate::dead_letter::{Act, ByHand, Deed};
 
 /// What was done by hand.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::unreadable::Unreadable;
+
 /// Why what was written down cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Damaged {
@@ -27,3 +29,9 @@ impl fmt::Display for Damaged {
 }
 
 impl std::error::Error for Damaged {}
+
+impl From<Unreadable> for Damaged {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable.0)
+    }
+}

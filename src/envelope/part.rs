@@ -26,9 +26,7 @@ pub(crate) fn body(letter: &DeadLetter) -> Vec<u8> {
 
 /// How its call failed.
 pub(crate) fn story(letter: &DeadLetter) -> Vec<u8> {
-    let mut part = vec![VERSION];
-    part.extend(json(&WrittenStory::of(letter)));
-    sealed(part)
+    text(&WrittenStory::of(letter))
 }
 
 /// The letter of which these are the parts. Its number and where it stands are for the queue to fill in.
@@ -51,12 +49,19 @@ pub(crate) fn open(body: &[u8], story: &[u8]) -> Result<DeadLetter, Damaged> {
     Ok(letter)
 }
 
+/// Version, JSON and checksum.
+pub(super) fn text(written: &impl Serialize) -> Vec<u8> {
+    let mut part = vec![VERSION];
+    part.extend(json(written));
+    sealed(part)
+}
+
 fn json(written: &impl Serialize) -> Vec<u8> {
     // Strings, numbers and lists of them: there is nothing in it that JSON cannot say.
     serde_json::to_vec(written).unwrap_or_default()
 }
 
-fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, Damaged> {
+pub(super) fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, Damaged> {
     serde_json::from_slice(json).map_err(|error| Damaged::Unreadable(error.to_string()))
 }
 
@@ -67,7 +72,7 @@ fn sealed(mut part: Vec<u8>) -> Vec<u8> {
 }
 
 /// What stands between version and checksum.
-fn unsealed(part: &[u8]) -> Result<&[u8], Damaged> {
+pub(super) fn unsealed(part: &[u8]) -> Result<&[u8], Damaged> {
     let (content, crc) = part.split_last_chunk::<CRC>().ok_or(Damaged::Short)?;
     if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
         return Err(Damaged::Checksum);

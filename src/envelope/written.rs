@@ -6,11 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::damaged::Damaged;
+use super::unreadable::Unreadable;
 use crate::classification::Category;
 use crate::dead_letter::{
-    AttemptRecord, ByHand, DeadLetter, DeadReason, Edited, ErrorChain, ErrorFrame, History, LetterFilter,
-    LetterId, LetterState, Origin, States,
+    AttemptRecord, ByHand, DeadLetter, DeadReason, Edited, ErrorChain, ErrorFrame, History, LetterId, Origin,
 };
 
 /// A moment of the wall clock: whole seconds since 1970, before it negative, and nanoseconds.
@@ -46,14 +45,14 @@ impl WrittenMoment {
 
 /// A length of time: whole seconds and nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct WrittenSpan(u64, u32);
+pub(super) struct WrittenSpan(u64, u32);
 
 impl WrittenSpan {
-    fn of(span: Duration) -> Self {
+    pub(super) fn of(span: Duration) -> Self {
         Self(span.as_secs(), span.subsec_nanos())
     }
 
-    fn get(self) -> Duration {
+    pub(super) fn get(self) -> Duration {
         Duration::from_secs(self.0).saturating_add(Duration::from_nanos(self.1.into()))
     }
 }
@@ -140,7 +139,7 @@ impl WrittenBody {
     /// # Errors
     ///
     /// The queue that it came from has a number that is none. Without it, the letter could come in twice.
-    pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Damaged> {
+    pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Unreadable> {
         letter.operation = self.operation;
         letter.destination = self.destination;
         letter.died_at = self.died_at.get();
@@ -156,7 +155,7 @@ impl WrittenBody {
         });
         let origin = |WrittenOrigin { queue, id }| {
             let number = u128::from_str_radix(&queue, 16);
-            let number = number.map_err(|_| Damaged::Unreadable(format!("`{queue}` is no queue")))?;
+            let number = number.map_err(|_| Unreadable(format!("`{queue}` is no queue")))?;
             Ok(Origin::new(number, LetterId::new(id)))
         };
         letter.origin = self.origin.map(origin).transpose()?;
@@ -233,7 +232,7 @@ impl WrittenStory {
     /// # Errors
     ///
     /// The reason or a category has a name that no release up to this one gave.
-    pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Damaged> {
+    pub(crate) fn fill(self, letter: &mut DeadLetter) -> Result<(), Unreadable> {
         // Without a reason it is the one that a new letter has.
         let named = (!self.reason.is_empty()).then_some(self.reason);
         letter.reason = named.as_deref().map_or(Ok(DeadReason::ByHand), reason)?;
@@ -252,113 +251,18 @@ impl WrittenStory {
             record.category = written.category.as_deref().map(category).transpose()?;
             Ok(record)
         };
-        let records = self.attempts.into_iter().map(attempt).collect::<Result<Vec<_>, Damaged>>()?;
+        let records = self.attempts.into_iter().map(attempt).collect::<Result<Vec<_>, Unreadable>>()?;
         letter.attempts = History::restored(records, self.attempts_total);
         Ok(())
     }
 }
 
-/// Which letters are meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct WrittenFilter {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    destination: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    idempotency_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    up_to: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    died_since: Option<WrittenMoment>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    died_before: Option<WrittenMoment>,
-    /// `ready`, `leased`, `quarantined` or `any`; without it, all but quarantined.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<String>,
-}
-
-impl WrittenFilter {
-    pub(crate) fn of(filter: &LetterFilter) -> Self {
-        let state = match filter.states {
-            States::NotQuarantined => None,
-            States::Any => Some("any"),
-            States::Only(LetterState::Ready) => Some("ready"),
-            States::Only(LetterState::Leased) => Some("leased"),
-            States::Only(LetterState::Quarantined) => Some("quarantined"),
-        };
-        Self {
-            destination: filter.destination.clone(),
-            operation: filter.operation.clone(),
-            category: filter.category.map(|category| category.name().to_owned()),
-            reason: filter.reason.map(|reason| reason.name().to_owned()),
-            idempotency_key: filter.idempotency_key.clone(),
-            tenant: filter.tenant.clone(),
-            fingerprint: filter.fingerprint.map(|fingerprint| fingerprint.to_string()),
-            id: filter.id.map(LetterId::get),
-            after: filter.after.map(LetterId::get),
-            up_to: filter.up_to.map(LetterId::get),
-            died_since: filter.died_since.map(WrittenMoment::of),
-            died_before: filter.died_before.map(WrittenMoment::of),
-            state: state.map(str::to_owned),
-        }
-    }
-
-    /// The filter that was written down.
-    ///
-    /// # Errors
-    ///
-    /// It names a category, a reason, a state or a fingerprint that there is not. Without it, the filter would
-    /// mean more letters than was said.
-    pub(crate) fn read(self) -> Result<LetterFilter, Damaged> {
-        let fingerprint = self
-            .fingerprint
-            .map(|text| text.parse().map_err(|_| Damaged::Unreadable(format!("`{text}` is no fingerprint"))));
-        let states = match self.state.as_deref() {
-            None => States::NotQuarantined,
-            Some("any") => States::Any,
-            Some("ready") => States::Only(LetterState::Ready),
-            Some("leased") => States::Only(LetterState::Leased),
-            Some("quarantined") => States::Only(LetterState::Quarantined),
-            Some(other) => return Err(Damaged::Unreadable(format!("`{other}` is no state"))),
-        };
-        Ok(LetterFilter {
-            destination: self.destination,
-            operation: self.operation,
-            category: self.category.as_deref().map(category).transpose()?,
-            reason: self.reason.as_deref().map(reason).transpose()?,
-            idempotency_key: self.idempotency_key,
-            tenant: self.tenant,
-            fingerprint: fingerprint.transpose()?,
-            id: self.id.map(LetterId::new),
-            after: self.after.map(LetterId::new),
-            up_to: self.up_to.map(LetterId::new),
-            died_since: self.died_since.map(WrittenMoment::get),
-            died_before: self.died_before.map(WrittenMoment::get),
-            states,
-        })
-    }
-}
-
-fn reason(name: &str) -> Result<DeadReason, Damaged> {
+pub(super) fn reason(name: &str) -> Result<DeadReason, Unreadable> {
     let known = DeadReason::ALL.into_iter().find(|reason| reason.name() == name);
-    known.ok_or_else(|| Damaged::Unreadable(format!("`{name}` is no reason")))
+    known.ok_or_else(|| Unreadable(format!("`{name}` is no reason")))
 }
 
-fn category(name: &str) -> Result<Category, Damaged> {
+pub(super) fn category(name: &str) -> Result<Category, Unreadable> {
     let known = Category::ALL.into_iter().find(|category| category.name() == name);
-    known.ok_or_else(|| Damaged::Unreadable(format!("`{name}` is no category")))
+    known.ok_or_else(|| Unreadable(format!("`{name}` is no category")))
 }

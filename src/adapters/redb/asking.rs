@@ -34,7 +34,7 @@ impl RedbQueue {
         answered.await.map_err(|_| Unanswered::Closed)
     }
 
-    async fn send(&self, command: Command) -> Result<(), Unanswered> {
+    pub(super) async fn send(&self, command: Command) -> Result<(), Unanswered> {
         let shared = &self.shared;
         let Some(requests) = &shared.threads.requests else {
             return Err(Unanswered::Failed(Fault::new("the file is open for reading only")));

@@ -7,10 +7,12 @@ use super::fault::{Fault, Io};
 use super::find::Found;
 use super::ledger::Ledger;
 use super::prepared::Prepared;
+use super::restoring::Restoring;
 use super::row::State;
+use super::runs::Change;
 use crate::dead_letter::{
     Act, ByHand, Deed, LeaseToken, LetterFilter, LetterId, PushError, PushErrorKind, QueueError, Receipt,
-    SettleError, Settled, Settlement,
+    RedriveRun, RunError, SettleError, Settled, Settlement,
 };
 use crate::sync::oneshot::Sender;
 use crate::sync::permits::OwnedSemaphorePermit;
@@ -35,6 +37,8 @@ pub(super) enum Command {
     Lease { filter: LetterFilter, limit: usize, time: Duration, answer: Sender<Result<Lent, QueueError>> },
     Settle { settlements: Vec<(LeaseToken, Settlement)>, answer: Sender<Vec<Result<Settled, SettleError>>> },
     Obey { order: Box<Order>, answer: Sender<Result<Progress, QueueError>> },
+    Restore(Restoring),
+    Rewrite { change: Box<Change>, answer: Sender<Result<RedriveRun, RunError>> },
     Note { act: Box<Act>, answer: Sender<Result<(), QueueError>> },
     Sweep { answer: Sender<Result<(), QueueError>> },
     SetAside(Vec<u64>),
@@ -57,6 +61,8 @@ pub(super) enum Done {
     Lent(Lent),
     Settled(Vec<Result<Settled, SettleError>>),
     Obeyed(Progress),
+    Restored(Vec<Result<Option<Receipt>, PushErrorKind>>),
+    Rewritten(Result<RedriveRun, RunError>),
     /// It was not tried, because of this.
     Failed(Fault),
     Nothing,
@@ -67,6 +73,7 @@ impl Command {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Push(pushing) => pushing.letters.iter().map(Prepared::written).sum(),
+            Self::Restore(restoring) => restoring.bytes(),
             _ => 0,
         }
     }
@@ -84,6 +91,8 @@ impl Command {
                 Done::Settled(settlements.iter().map(settle).collect::<Io<_>>()?)
             }
             Self::Obey { order, .. } => Done::Obeyed(ledger.obey(order)?),
+            Self::Restore(restoring) => Done::Restored(restoring.apply(ledger)?),
+            Self::Rewrite { change, .. } => Done::Rewritten(ledger.rewrite(change)?),
             Self::Note { act, .. } => {
                 ledger.noted(act)?;
                 Done::Nothing
@@ -105,6 +114,8 @@ impl Command {
             (Self::Lease { answer, .. }, Done::Lent(lent)) => drop(answer.send(Ok(lent))),
             (Self::Settle { answer, .. }, Done::Settled(outcomes)) => drop(answer.send(outcomes)),
             (Self::Obey { answer, .. }, Done::Obeyed(progress)) => drop(answer.send(Ok(progress))),
+            (Self::Restore(restoring), Done::Restored(outcomes)) => restoring.done(outcomes),
+            (Self::Rewrite { answer, .. }, Done::Rewritten(outcome)) => drop(answer.send(outcome)),
             (Self::Note { answer, .. } | Self::Sweep { answer } | Self::Close { answer }, Done::Nothing) => {
                 drop(answer.send(Ok(())));
             }
@@ -125,6 +136,8 @@ impl Command {
             }
             Self::Lease { answer, .. } => drop(answer.send(Err(QueueError::Storage(text())))),
             Self::Obey { answer, .. } => drop(answer.send(Err(QueueError::Storage(text())))),
+            Self::Restore(restoring) => restoring.refused(&PushErrorKind::Storage(text())),
+            Self::Rewrite { answer, .. } => drop(answer.send(Err(QueueError::Storage(text()).into()))),
             Self::Note { answer, .. } | Self::Sweep { answer } | Self::Close { answer } => {
                 drop(answer.send(Err(QueueError::Storage(text()))));
             }

@@ -20,7 +20,7 @@ use super::rules::Rules;
 use super::tables::Tables;
 use crate::dead_letter::{
     Act, ByHand, DeadLetter, DeadLetterQueue, Deed, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
-    Origin, PushError, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement, Survives,
+    Origin, PushError, QueueError, QueueStats, Receipt, RunBook, SettleError, Settled, Settlement, Survives,
 };
 use crate::sync::oneshot;
 use crate::sync::permits::Semaphore;
@@ -70,7 +70,7 @@ pub(super) struct Shared {
     pub(super) threads: Threads,
     pub(super) clock: Clock,
     pub(super) rules: Rules,
-    id: u128,
+    pub(super) id: u128,
     pub(super) under_way: Arc<Semaphore>,
     /// Whoever waits for room waits for this first; one at a time is at the head.
     pub(super) line: Semaphore,
@@ -120,12 +120,6 @@ impl RedbQueue {
         Self {
             shared: Arc::new(Shared { gauge, threads, clock, rules, id, under_way, line: Semaphore::new(1) }),
         }
-    }
-
-    /// The random number that the queue was given when it was made: the [`Origin`] of letters that go elsewhere.
-    #[must_use]
-    pub fn queue_id(&self) -> u128 {
-        self.shared.id
     }
 
     /// The number of the letter that came from there, whether it is still held or is gone since less than the
@@ -267,6 +261,22 @@ impl DeadLetterQueue for RedbQueue {
 
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
         self.look(Tables::stats).boxed()
+    }
+
+    fn identity(&self) -> Option<u128> {
+        Some(self.shared.id)
+    }
+
+    fn restore<'a>(
+        &'a self,
+        letters: Vec<DeadLetter>,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
+        self.bring_back(letters, by).boxed()
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        Some(self)
     }
 
     fn survives(&self) -> Survives {

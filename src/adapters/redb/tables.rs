@@ -34,7 +34,7 @@ const ACTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("acts");
 const ORIGINS: TableDefinition<'_, (u128, u64), u64> = TableDefinition::new("origins");
 /// And the other way round.
 const COMES_FROM: TableDefinition<'_, u64, (u128, u64)> = TableDefinition::new("comes_from");
-/// Redrive runs by number, as their owner writes them.
+/// Redrives by number.
 const RUNS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("runs");
 
 /// Bytes of an entry in `groups`: a moment, and whether it is put aside.
@@ -85,6 +85,7 @@ pub(super) struct Tables<A: Access> {
     pub(super) acts: A::Table<u64, Bytes>,
     pub(super) origins: A::Table<(u128, u64), u64>,
     pub(super) comes_from: A::Table<u64, (u128, u64)>,
+    pub(super) runs: A::Table<u64, Bytes>,
 }
 
 impl<'t> Tables<Writing<'t>> {
@@ -102,6 +103,7 @@ impl<'t> Tables<Writing<'t>> {
             acts: transaction.open_table(ACTS)?,
             origins: transaction.open_table(ORIGINS)?,
             comes_from: transaction.open_table(COMES_FROM)?,
+            runs: transaction.open_table(RUNS)?,
         })
     }
 
@@ -145,15 +147,14 @@ impl Tables<Reading> {
             acts: transaction.open_table(ACTS)?,
             origins: transaction.open_table(ORIGINS)?,
             comes_from: transaction.open_table(COMES_FROM)?,
+            runs: transaction.open_table(RUNS)?,
         })
     }
 }
 
 /// Makes the tables that are written to seldom, so that whoever reads finds them.
 pub(super) fn make(transaction: &WriteTransaction) -> Io<()> {
-    Tables::open(transaction)?;
-    transaction.open_table(RUNS)?;
-    Ok(())
+    Tables::open(transaction).map(drop)
 }
 
 /// The numbers of letters, in order.

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod like_memory;
 mod promises;
+mod runs;
 mod waiting;
 
 use std::fs;

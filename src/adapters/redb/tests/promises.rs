@@ -18,13 +18,13 @@ async fn d1_d4_d8_restart_keeps_every_letter_and_number() {
     let leased = lease_one(&queue).await;
     assert_eq!((leased.letter.id, leased.letter.deliveries), (first, 1));
     queue.settle(leased.token, Settlement::Delivered).await.unwrap();
-    let (before, id) = (stats(&queue).await, queue.queue_id());
+    let (before, id) = (stats(&queue).await, queue.identity());
     let letters = queue.peek(&all(), 9).await.unwrap();
     queue.close().await.unwrap();
     assert_eq!(queue.stats().await, Err(QueueError::Closed));
 
     let queue = RedbQueue::open(folder.file()).await.unwrap();
-    assert_eq!((queue.queue_id(), stats(&queue).await), (id, before));
+    assert_eq!((queue.identity(), stats(&queue).await), (id, before));
     assert_eq!(queue.peek(&all(), 9).await.unwrap(), letters);
     assert_eq!(letters[0].id, second);
     assert!(push(&queue, 3).await > second);
