@@ -75,10 +75,11 @@ pub(super) const OWNER_LEASE: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 ///
-/// Dropped, it drops the call under way. That letter comes back when its lease ends, and counts as one lease
-/// that ran out with nothing said; letters whose turn had not come are untouched. An attempt that had reached
-/// its destination, or a call whose success the queue had not been told yet, is made again by a later run
-/// under the same idempotency key.
+/// Dropped, it drops the calls under way. Their letters come back when their leases end, and each counts as one
+/// lease that ran out with nothing said; letters whose turn had not come are untouched. An attempt that had
+/// reached its destination, or a call whose success the queue had not been told yet, is made again by a later
+/// run under the same idempotency key. A run that is written down is not ended by this: a redriver takes it
+/// over half a minute later. To end it, [cancel](crate::RunBook::cancel) it.
 pub fn redrive<'r, E, F, Fut, T>(recovery: &'r Recovery<E>, filter: &LetterFilter, op: F) -> Redrive<'r, E, F>
 where
     F: FnMut(Arc<DeadLetter>, Attempt) -> Fut,

@@ -34,10 +34,13 @@ pub(super) struct Errand<'r, E, F> {
     pub(super) lease: Duration,
 }
 
+/// The run as it was saved, and why it must not go on, if that is so.
+type Saved = Result<(RedriveRun, Option<Stopped>), QueueError>;
+
 /// Something happened while the run waited.
 enum Event<E> {
     Turn(LetterId, Turn<E>),
-    Saved(Result<(RedriveRun, Option<Stopped>), QueueError>),
+    Saved(Box<Saved>),
     ShutDown,
     Time,
 }
@@ -81,7 +84,7 @@ impl<E, F> Errand<'_, E, F> {
                 if let Some((_, save)) = &mut saving
                     && let Poll::Ready(saved) = save.as_mut().poll(cx)
                 {
-                    return Poll::Ready(Event::Saved(saved));
+                    return Poll::Ready(Event::Saved(Box::new(saved)));
                 }
                 if shutdown.as_mut().is_some_and(|switch| switch.as_mut().poll(cx).is_ready()) {
                     return Poll::Ready(Event::ShutDown);
@@ -97,7 +100,7 @@ impl<E, F> Errand<'_, E, F> {
                 }
                 Event::Saved(saved) => {
                     let ended = saving.take().map_or(0, |(ended, _)| ended);
-                    note(saved, ended, course, record.as_mut());
+                    note(*saved, ended, course, record.as_mut());
                 }
                 // What that means is asked at the top; it must not be polled again.
                 Event::ShutDown => shutdown = None,
@@ -146,12 +149,7 @@ impl<E, F> Errand<'_, E, F> {
 }
 
 /// Takes in how a save went.
-fn note(
-    saved: Result<(RedriveRun, Option<Stopped>), QueueError>,
-    ended: u64,
-    course: &mut Course,
-    record: Option<&mut Record<'_>>,
-) {
+fn note(saved: Saved, ended: u64, course: &mut Course, record: Option<&mut Record<'_>>) {
     match saved {
         Ok((run, halted)) => {
             course.was_saved(ended);

@@ -11,6 +11,10 @@ use crate::time::{Instant, later_or_far};
 /// A run that did something is saved as often as this, or after so many letters that none more may begin.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
+/// A run that did nothing is saved as often as this at least, so that one which waits long sees that it was
+/// cancelled.
+const SAVE_IDLE: Duration = Duration::from_secs(10);
+
 /// A run that is ours, as it was last saved.
 pub(super) struct Record<'b> {
     pub(super) book: &'b dyn RunBook,
@@ -40,7 +44,7 @@ impl<'b> Record<'b> {
         if course.must_save() {
             return self.saved_at;
         }
-        let renewal = self.lease / 3;
+        let renewal = (self.lease / 3).min(SAVE_IDLE);
         let news = course.unsaved() > 0 || course.state() != self.run.state;
         later_or_far(self.saved_at, if news { SAVE_EVERY.min(renewal) } else { renewal })
     }

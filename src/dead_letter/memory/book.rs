@@ -12,17 +12,40 @@ use crate::dead_letter::memory::MemoryQueue;
 use crate::dead_letter::runs::{RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner, RunState};
 use crate::time::{self, Instant};
 
-/// So many runs are remembered. Those that are over make room for new ones.
+/// So many runs are remembered. Those that are over make room for new ones, and then those whose owner left
+/// them behind: a program that carries none of them on must not run out of room because it drops futures.
 const MAX_RUNS: usize = 1000;
 
 /// The runs by number.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    by_id: BTreeMap<RunId, RedriveRun>,
+    by_id: BTreeMap<RunId, Written>,
     last_id: u64,
 }
 
+#[derive(Debug)]
+struct Written {
+    run: RedriveRun,
+    at: Instant,
+}
+
+impl Written {
+    fn is_left_behind(&self, now: Instant) -> bool {
+        let silent = now.saturating_duration_since(self.at);
+        self.run.owner.as_ref().is_some_and(|owner| silent >= owner.lease)
+    }
+}
+
 impl Runs {
+    fn get(&self, id: RunId) -> Option<RedriveRun> {
+        self.by_id.get(&id).map(|written| written.run.clone())
+    }
+
+    /// By number.
+    fn all(&self) -> impl DoubleEndedIterator<Item = &RedriveRun> {
+        self.by_id.values().map(|written| &written.run)
+    }
+
     /// Writes a new run down; none if there is no room.
     fn begin(
         &mut self,
@@ -33,32 +56,34 @@ impl Runs {
         now: Instant,
     ) -> Option<RedriveRun> {
         if self.by_id.len() >= MAX_RUNS {
-            let over = self.by_id.values().find(|run| run.state.is_over())?.id;
-            self.by_id.remove(&over);
+            let over = self.by_id.values().find(|written| written.run.state.is_over());
+            let left_behind = || self.by_id.values().find(|written| written.is_left_behind(now));
+            let goes = over.or_else(left_behind)?.run.id;
+            self.by_id.remove(&goes);
         }
         self.last_id = self.last_id.checked_add(1)?;
         let mut run = RedriveRun::new(RunId::new(self.last_id), order, time::wall(now), up_to, meant);
         if owner.is_some() {
             (run.state, run.owner) = (RunState::Running, owner);
         }
-        self.by_id.insert(run.id, run.clone());
+        self.by_id.insert(run.id, Written { run: run.clone(), at: now });
         Some(run)
     }
 
-    fn save(&mut self, mut run: RedriveRun) -> Result<u64, RunError> {
+    fn save(&mut self, mut run: RedriveRun, now: Instant) -> Result<u64, RunError> {
         let stored = self.by_id.get_mut(&run.id).ok_or(RunError::NoSuchRun(run.id))?;
-        if stored.revision != run.revision {
+        if stored.run.revision != run.revision {
             return Err(RunError::Changed);
         }
         run.revision += 1;
         let revision = run.revision;
-        *stored = run;
+        *stored = Written { run, at: now };
         Ok(revision)
     }
 
     // ## Waiting, Running, Paused => Cancelled. The owner stays, to write down how its last calls went.
     fn cancel(&mut self, id: RunId, by: &ByHand) -> Result<RedriveRun, RunError> {
-        let run = self.by_id.get_mut(&id).ok_or(RunError::NoSuchRun(id))?;
+        let run = &mut self.by_id.get_mut(&id).ok_or(RunError::NoSuchRun(id))?.run;
         if !run.state.is_over() {
             run.state = RunState::Cancelled { by: by.clone() };
             run.revision += 1;
@@ -88,18 +113,16 @@ impl RunBook for MemoryQueue {
     }
 
     fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RedriveRun>, QueueError>> {
-        async move { Ok(self.with(|ledger, _| ledger.runs.by_id.get(&id).cloned())) }.boxed()
+        async move { Ok(self.with(|ledger, _| ledger.runs.get(id))) }.boxed()
     }
 
     fn latest(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RedriveRun>, QueueError>> {
-        async move {
-            Ok(self.with(|ledger, _| ledger.runs.by_id.values().rev().take(limit).cloned().collect()))
-        }
-        .boxed()
+        async move { Ok(self.with(|ledger, _| ledger.runs.all().rev().take(limit).cloned().collect())) }
+            .boxed()
     }
 
     fn save(&self, run: RedriveRun) -> BoxFuture<'_, Result<u64, RunError>> {
-        async move { self.with(|ledger, _| ledger.runs.save(run)) }.boxed()
+        async move { self.with(|ledger, now| ledger.runs.save(run, now)) }.boxed()
     }
 
     fn cancel<'a>(&'a self, id: RunId, by: &'a ByHand) -> BoxFuture<'a, Result<RedriveRun, RunError>> {
@@ -109,7 +132,7 @@ impl RunBook for MemoryQueue {
     fn unfinished(&self) -> BoxFuture<'_, Result<Vec<RedriveRun>, QueueError>> {
         async move {
             let open = |run: &&RedriveRun| !run.state.is_over();
-            Ok(self.with(|ledger, _| ledger.runs.by_id.values().filter(open).cloned().collect()))
+            Ok(self.with(|ledger, _| ledger.runs.all().filter(open).cloned().collect()))
         }
         .boxed()
     }
@@ -117,6 +140,8 @@ impl RunBook for MemoryQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::dead_letter::by_hand::Deed;
     use crate::dead_letter::filter::LetterFilter;
@@ -158,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn run_begun_by_its_owner_never_waits_for_another() {
         let queue = queue_of(&[]).await;
-        let owner = RunOwner::new("me", std::time::Duration::from_secs(30));
+        let owner = RunOwner::new("me", Duration::from_secs(30));
         let run = queue.begin(order(), Some(owner)).await.unwrap();
         assert_eq!(run.state, RunState::Running);
         assert!(run.is_of("me") && !run.is_of("you"));
@@ -203,8 +228,18 @@ mod tests {
         queue.begin(order(), None).await.unwrap();
         assert_eq!(queue.run(RunId::new(8)).await.unwrap(), None, "the one that was over");
         assert_eq!(queue.begin(order(), None).await.unwrap_err(), QueueError::TooManyRuns);
+        let owner = RunOwner::new("gone", Duration::from_secs(30));
+        let by = ByHand::default();
+        queue.cancel(RunId::new(3), &by).await.unwrap();
+        queue.begin(order(), Some(owner)).await.unwrap();
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert_eq!(queue.begin(order(), None).await.unwrap_err(), QueueError::TooManyRuns);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        queue.begin(order(), None).await.unwrap();
+        assert_eq!(queue.run(RunId::new(1002)).await.unwrap(), None, "left behind by its owner");
+
         let numbers: Vec<u64> = queue.latest(2).await.unwrap().iter().map(|run| run.id.get()).collect();
-        assert_eq!(numbers, [1001, 1000], "the newest first");
+        assert_eq!(numbers, [1003, 1001], "the newest first");
         assert_eq!(queue.unfinished().await.unwrap()[0].id, RunId::new(1), "the oldest first");
     }
 }

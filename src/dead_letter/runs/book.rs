@@ -57,8 +57,8 @@ pub trait RunBook: Send + Sync {
     /// Changes nothing, so dropping it changes nothing.
     fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RedriveRun>, QueueError>>;
 
-    /// The latest runs, the newest first. A book keeps every run that is not over, and of those that are at least
-    /// the latest hundred.
+    /// The latest runs, the newest first. A book keeps every run that is not over, and as many of the others as it
+    /// has room for.
     ///
     /// # Errors
     ///

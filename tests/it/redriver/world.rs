@@ -27,7 +27,21 @@ pub(crate) async fn step() {
 
 /// A memory queue whose every answer takes two steps, one before it does what is asked and one after.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stepping(pub(crate) MemoryQueue);
+pub(crate) struct Stepping {
+    memory: MemoryQueue,
+    forgets_runs: bool,
+}
+
+impl Stepping {
+    pub(crate) fn over(memory: &MemoryQueue) -> Self {
+        Self { memory: memory.clone(), forgets_runs: false }
+    }
+
+    /// One that writes no runs down.
+    pub(crate) fn that_forgets(memory: &MemoryQueue) -> Self {
+        Self { memory: memory.clone(), forgets_runs: true }
+    }
+}
 
 macro_rules! stepping {
     ($call:expr) => {
@@ -42,14 +56,14 @@ macro_rules! stepping {
 
 impl DeadLetterQueue for Stepping {
     fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
-        self.0.push(letter)
+        self.memory.push(letter)
     }
     fn peek<'a>(
         &'a self,
         filter: &'a LetterFilter,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>> {
-        stepping!(self.0.peek(filter, limit))
+        stepping!(self.memory.peek(filter, limit))
     }
     fn lease<'a>(
         &'a self,
@@ -57,31 +71,31 @@ impl DeadLetterQueue for Stepping {
         limit: usize,
         time: Duration,
     ) -> BoxFuture<'a, Result<Vec<Leased>, QueueError>> {
-        stepping!(self.0.lease(filter, limit, time))
+        stepping!(self.memory.lease(filter, limit, time))
     }
     fn settle(&self, token: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<Settled, SettleError>> {
-        stepping!(self.0.settle(token, how))
+        stepping!(self.memory.settle(token, how))
     }
     fn quarantine<'a>(
         &'a self,
         filter: &'a LetterFilter,
         by: &'a ByHand,
     ) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.0.quarantine(filter, by)
+        self.memory.quarantine(filter, by)
     }
     fn reinstate<'a>(
         &'a self,
         filter: &'a LetterFilter,
         by: &'a ByHand,
     ) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.0.reinstate(filter, by)
+        self.memory.reinstate(filter, by)
     }
     fn discard<'a>(
         &'a self,
         filter: &'a LetterFilter,
         by: &'a ByHand,
     ) -> BoxFuture<'a, Result<u64, QueueError>> {
-        self.0.discard(filter, by)
+        self.memory.discard(filter, by)
     }
     fn replace<'a>(
         &'a self,
@@ -89,16 +103,16 @@ impl DeadLetterQueue for Stepping {
         letter: DeadLetter,
         by: &'a ByHand,
     ) -> BoxFuture<'a, Result<Receipt, PushError>> {
-        self.0.replace(old, letter, by)
+        self.memory.replace(old, letter, by)
     }
     fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
-        self.0.acts(limit)
+        self.memory.acts(limit)
     }
     fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
-        self.0.stats()
+        self.memory.stats()
     }
     fn runs(&self) -> Option<&dyn RunBook> {
-        Some(self)
+        (!self.forgets_runs).then_some(self)
     }
 }
 
@@ -108,19 +122,19 @@ impl RunBook for Stepping {
         order: RedriveOrder,
         owner: Option<RunOwner>,
     ) -> BoxFuture<'_, Result<RedriveRun, QueueError>> {
-        stepping!(self.0.begin(order, owner))
+        stepping!(self.memory.begin(order, owner))
     }
     fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RedriveRun>, QueueError>> {
-        stepping!(self.0.run(id))
+        stepping!(self.memory.run(id))
     }
     fn latest(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RedriveRun>, QueueError>> {
-        stepping!(self.0.latest(limit))
+        stepping!(self.memory.latest(limit))
     }
     fn save(&self, run: RedriveRun) -> BoxFuture<'_, Result<u64, RunError>> {
-        stepping!(self.0.save(run))
+        stepping!(self.memory.save(run))
     }
     fn cancel<'a>(&'a self, id: RunId, by: &'a ByHand) -> BoxFuture<'a, Result<RedriveRun, RunError>> {
-        stepping!(self.0.cancel(id, by))
+        stepping!(self.memory.cancel(id, by))
     }
 }
 
