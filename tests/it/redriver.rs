@@ -17,7 +17,7 @@ use recoup::{
     LetterState, MemoryQueue, Reason, Recovery, RecoveryBuilder, RedriveError, RedriveOrder, RedriveRun,
     Redriver, RetryBudget, RetryPolicy, RunBook, RunId, RunOwner, RunState, Shutdown, Stopped, redrive,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use self::world::{Sink, Stepping, step};
 
@@ -299,6 +299,7 @@ async fn d19_failing_run_dropped_at_any_await_makes_no_second_letter_and_its_num
         let mut first = Box::pin(Redriver::new(&recovery, odd_ones).run());
         for _ in 0..polls {
             assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            advance(200 * MS).await; // so that it is saved now and then
         }
         drop(first);
         finished_itself = run_of(&queue, id).await.state == RunState::Finished;
