@@ -3,6 +3,9 @@
 mod book;
 mod ledger;
 mod origins;
+mod filling;
+mod line;
+mod push;
 mod rules;
 mod slots;
 
@@ -30,6 +33,9 @@ use crate::time::{self, Instant};
 /// Called outside the lock with a letter that the queue let go of by itself.
 type OnLoss = Arc<dyn Fn(&DeadLetter, Loss) + Send + Sync>;
 
+/// Called outside the lock when the queue fills up.
+type OnFilling = Arc<dyn Fn(&QueueStats) + Send + Sync>;
+
 /// A queue in the memory of this process. Clones share it.
 ///
 /// It promises to survive nothing beyond the process: a crash or a restart loses every letter. It is for
@@ -55,7 +61,9 @@ pub struct MemoryQueue {
 
 struct Shared {
     ledger: Lock<Ledger>,
+    when_full: WhenFull,
     on_loss: Option<OnLoss>,
+    on_filling: Option<OnFilling>,
 }
 
 impl MemoryQueue {
@@ -64,14 +72,32 @@ impl MemoryQueue {
         MemoryQueueBuilder::default()
     }
 
-    /// Deals with what is over, then acts; whatever is let go of is told of and dropped outside the lock.
+    fn of(builder: MemoryQueueBuilder) -> Self {
+        let MemoryQueueBuilder { rules, on_loss, on_filling } = builder;
+        let ledger = Lock::new(Ledger::new(rules));
+        Self { shared: Arc::new(Shared { ledger, when_full: rules.when_full, on_loss, on_filling }) }
+    }
+
+    /// Deals with what is over, then acts. Whoever waits for the room that this made is woken, and whatever is
+    /// let go of is told of and dropped, outside the lock.
     fn with<R>(&self, act: impl FnOnce(&mut Ledger, Instant) -> R) -> R {
         let now = time::now();
-        let (answer, lost) = {
+        let (answer, next, lost, filling) = {
             let mut ledger = self.shared.ledger.lock();
+            let waiting = !ledger.line.is_empty();
+            let before = waiting.then(|| ledger.load());
             ledger.sweep(now);
-            (act(&mut ledger, now), ledger.take_lost())
+            let answer = act(&mut ledger, now);
+            let next =
+                before.filter(|&before| has_room(before, ledger.load())).and_then(|_| ledger.line.first());
+            (answer, next, ledger.take_lost(), ledger.take_filling())
         };
+        if let Some(next) = next {
+            next.wake();
+        }
+        if let (Some(on_filling), Some(stats)) = (&self.shared.on_filling, filling) {
+            on_filling(&stats);
+        }
         if let Some(on_loss) = &self.shared.on_loss {
             for (letter, loss) in &lost {
                 on_loss(letter, *loss);
@@ -81,10 +107,15 @@ impl MemoryQueue {
     }
 }
 
+/// Whether one who waits may find room now, or sooner than it was.
+fn has_room(before: (usize, u64, Option<Instant>), after: (usize, u64, Option<Instant>)) -> bool {
+    let sooner = after.2.is_some_and(|after| before.2.is_none_or(|before| after < before));
+    after.0 < before.0 || after.1 < before.1 || sooner
+}
+
 impl Default for MemoryQueue {
     fn default() -> Self {
-        let ledger = Lock::new(Ledger::new(Rules::default()));
-        Self { shared: Arc::new(Shared { ledger, on_loss: None }) }
+        Self::of(MemoryQueueBuilder::default())
     }
 }
 
@@ -95,11 +126,11 @@ impl fmt::Debug for MemoryQueue {
     }
 }
 
-// None of these futures waits, so each does all of its work in its first poll, or nothing if it is never
-// polled. Letters are cloned outside the lock: they may be large.
+// None of these futures waits but a push that was told to, so each does all of its work in its first poll, or
+// nothing if it is never polled. Letters are cloned outside the lock: they may be large.
 impl DeadLetterQueue for MemoryQueue {
     fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
-        async move { self.with(|ledger, now| ledger.push(letter, now)) }.boxed()
+        self.store(letter).boxed()
     }
 
     fn peek<'a>(
@@ -222,7 +253,8 @@ pub enum WhenFull {
     /// Drops the oldest ready letters until it fits, and says which. Leased and quarantined letters stay; if the
     /// ready ones are not enough, nothing is dropped and the letter is handed back.
     DropOldest,
-    /// Waits for room, for so long at most, and then hands it back.
+    /// Waits for room, for so long at most and longer than zero, and then hands it back. Those who wait are
+    /// served in the order in which they came. A [`replace`](DeadLetterQueue::replace) does not wait.
     Wait(Duration),
 }
 
@@ -266,6 +298,7 @@ pub enum Loss {
 pub struct MemoryQueueBuilder {
     rules: Rules,
     on_loss: Option<OnLoss>,
+    on_filling: Option<OnFilling>,
 }
 
 impl MemoryQueueBuilder {
@@ -316,6 +349,29 @@ impl MemoryQueueBuilder {
         self
     }
 
+    /// Is called when the letters held, or their bytes, have come to 80 % of their limit, in the task that
+    /// pushed, after the fact and outside every lock; again only after both have been under 70 %. A panic in
+    /// it reaches that task. Default: nobody is called.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::mpsc;
+    /// use recoup::{DeadLetter, DeadLetterQueue, MemoryQueue};
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let queue =
+    ///     MemoryQueue::builder().capacity(10).on_filling(move |now| tell.send(now.held()).unwrap()).build()?;
+    /// for _ in 0..10 {
+    ///     queue.push(DeadLetter::new("charge")).await?;
+    /// }
+    /// assert_eq!(told.try_iter().collect::<Vec<_>>(), [8]);
+    /// # Ok(()) }
+    /// ```
+    pub fn on_filling(mut self, hook: impl Fn(&QueueStats) + Send + Sync + 'static) -> Self {
+        self.on_filling = Some(Arc::new(hook));
+        self
+    }
+
     /// Makes the queue.
     ///
     /// # Errors
@@ -323,8 +379,7 @@ impl MemoryQueueBuilder {
     /// [`SettingError`] if a setting cannot work.
     pub fn build(self) -> Result<MemoryQueue, SettingError> {
         self.rules.check(Check("memory queue"))?;
-        let ledger = Lock::new(Ledger::new(self.rules));
-        Ok(MemoryQueue { shared: Arc::new(Shared { ledger, on_loss: self.on_loss }) })
+        Ok(MemoryQueue::of(self))
     }
 }
 
@@ -342,3 +397,4 @@ mod model;
 mod promises;
 #[cfg(test)]
 mod restored;
+mod waiting;

@@ -9,6 +9,9 @@ use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
 use crate::dead_letter::memory::book::Runs;
+use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
+use crate::dead_letter::memory::filling::Filling;
+use crate::dead_letter::memory::line::{Line, Ticket};
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
 use crate::dead_letter::memory::{Loss, WhenFull};
@@ -34,6 +37,9 @@ pub(super) struct Ledger {
     /// What was done by hand, oldest first.
     acts: VecDeque<Act>,
     pub(super) runs: Runs,
+    /// Who waits for room.
+    pub(super) line: Line,
+    filling: Filling,
 }
 
 impl Ledger {
@@ -47,6 +53,8 @@ impl Ledger {
             lost: Vec::new(),
             acts: VecDeque::new(),
             runs: Runs::default(),
+            line: Line::default(),
+            filling: Filling::default(),
         }
     }
 
@@ -78,7 +86,38 @@ impl Ledger {
         std::mem::take(&mut self.lost)
     }
 
+    /// What is held, how much that is, and when that changes by itself.
+    pub(super) fn load(&self) -> (usize, u64, Option<Instant>) {
+        (self.slots.len(), self.slots.counts.bytes, self.next_moment())
+    }
+
+    /// When a letter or a lease is over next.
+    pub(super) fn next_moment(&self) -> Option<Instant> {
+        let (lease, expiry) = (self.slots.next_lease(), self.slots.next_expiry());
+        time::earlier(lease.map(|(until, _)| until), expiry.map(|(at, _)| at))
+    }
+
+    /// The numbers, if the queue has just become so full that somebody should know.
+    pub(super) fn take_filling(&mut self) -> Option<QueueStats> {
+        let letters = (wide(self.slots.len()), wide(self.rules.capacity));
+        let bytes = (self.slots.counts.bytes, wide(self.rules.max_bytes));
+        self.filling.crosses([letters, bytes]).then(|| self.stats())
+    }
+
     pub(super) fn push(&mut self, letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
+        self.push_in_turn(letter, None, now)
+    }
+
+    /// Stores a letter unless others came before it.
+    pub(super) fn push_in_turn(
+        &mut self,
+        letter: DeadLetter,
+        ticket: Option<Ticket>,
+        now: Instant,
+    ) -> Result<Receipt, PushError> {
+        if !self.line.is_turn(ticket) && !self.is_too_large(&letter) {
+            return Err(PushError::new(letter, PushErrorKind::Full));
+        }
         self.store(letter, None, now)
     }
 
@@ -122,6 +161,9 @@ impl Ledger {
     fn knows(&self, origin: Origin) -> bool {
         let own = origin.queue == self.identity && origin.id.get() <= self.last_id;
         own || self.slots.origins.knows(origin)
+    fn is_too_large(&self, letter: &DeadLetter) -> bool {
+        let payload = letter.payload.as_ref().map_or(0, |payload| payload.bytes.len());
+        payload > self.rules.max_payload || letter.size() > wide(self.rules.max_bytes)
     }
 
     /// Stores a letter, and removes the one that it replaces.
@@ -132,8 +174,7 @@ impl Ledger {
         now: Instant,
     ) -> Result<Receipt, PushError> {
         let bytes = letter.size();
-        let payload = letter.payload.as_ref().map_or(0, |payload| payload.bytes.len());
-        if payload > self.rules.max_payload || bytes > wide(self.rules.max_bytes) {
+        if self.is_too_large(&letter) {
             return Err(PushError::new(letter, PushErrorKind::TooLarge));
         }
         let (Some(number), Some(evicted)) = (self.last_id.checked_add(1), self.room_for(bytes, replaces))
