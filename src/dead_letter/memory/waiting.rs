@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio_test::{assert_pending, assert_ready, task};
 
-use super::promises::{HOUR, all, by, full_letter, lease_one, one, push, stats};
+use super::promises::{HOUR, all, by, full_letter, just_before, lease_one, one, push, stats};
 use super::*;
 use crate::dead_letter::error::PushErrorKind;
 use crate::dead_letter::payload::Payload;
@@ -114,7 +114,7 @@ async fn d12_push_waits_for_room_and_takes_it_at_once() {
     let first = push(&queue).await;
     let mut second = task::spawn(queue.push(full_letter()));
     assert_pending!(second.poll());
-    tokio::time::advance(WAIT - MS).await;
+    tokio::time::advance(just_before(WAIT)).await;
     assert_pending!(second.poll());
     free(&queue, first).await;
     assert!(second.is_woken());
