@@ -63,6 +63,13 @@ pub enum PushErrorKind {
     Closed,
     /// The queue did not answer in time. Nobody knows whether it holds the letter as well.
     TimedOut,
+    /// Neither queue of a [`SpillQueue`](crate::SpillQueue) took it.
+    Nowhere {
+        /// Why the remote queue did not.
+        remote: Box<PushErrorKind>,
+        /// Why the local queue did not.
+        local: Box<PushErrorKind>,
+    },
     /// What the queue stores to failed, saying this.
     Storage(String),
 }
@@ -75,6 +82,7 @@ impl fmt::Display for PushErrorKind {
             Self::NotAvailable(id) => write!(f, "dead letter {id} is not in the queue, or leased"),
             Self::Closed => f.write_str("dead letter queue is closed"),
             Self::TimedOut => f.write_str("dead letter queue did not answer in time"),
+            Self::Nowhere { remote, local } => write!(f, "neither queue took it: {remote}; {local}"),
             Self::Storage(message) => write!(f, "dead letter could not be stored: {message}"),
         }
     }
@@ -177,6 +185,10 @@ mod tests {
             PushErrorKind::NotAvailable(LetterId::new(7)),
             PushErrorKind::Closed,
             PushErrorKind::TimedOut,
+            PushErrorKind::Nowhere {
+                remote: Box::new(PushErrorKind::TimedOut),
+                local: Box::new(PushErrorKind::Full),
+            },
             PushErrorKind::Storage(storage()),
         ];
         let queue = [

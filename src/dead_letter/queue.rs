@@ -362,6 +362,189 @@ pub enum Survives {
     PowerLoss,
 }
 
+impl<Q: DeadLetterQueue + ?Sized> DeadLetterQueue for Arc<Q> {
+    fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
+        (**self).push(letter)
+    }
+
+    fn peek<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>, QueueError>> {
+        (**self).peek(filter, limit)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+        time: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Leased>, QueueError>> {
+        (**self).lease(filter, limit, time)
+    }
+
+    fn settle(
+        &self,
+        token: LeaseToken,
+        settlement: Settlement,
+    ) -> BoxFuture<'_, Result<Settled, SettleError>> {
+        (**self).settle(token, settlement)
+    }
+
+    fn quarantine<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).quarantine(filter, by)
+    }
+
+    fn reinstate<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).reinstate(filter, by)
+    }
+
+    fn discard<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<u64, QueueError>> {
+        (**self).discard(filter, by)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: LetterId,
+        letter: DeadLetter,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Result<Receipt, PushError>> {
+        (**self).replace(old, letter, by)
+    }
+
+    fn acts(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Act>, QueueError>> {
+        (**self).acts(limit)
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats, QueueError>> {
+        (**self).stats()
+    }
+
+    fn survives(&self) -> Survives {
+        (**self).survives()
+    }
+
+    fn push_all(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Result<Receipt, PushError>>> {
+        (**self).push_all(letters)
+    }
+
+    fn settle_all(
+        &self,
+        settlements: Vec<(LeaseToken, Settlement)>,
+    ) -> BoxFuture<'_, Vec<Result<Settled, SettleError>>> {
+        (**self).settle_all(settlements)
+    }
+
+    fn groups<'a>(
+        &'a self,
+        filter: &'a LetterFilter,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
+        (**self).groups(filter, limit)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        (**self).close()
+    }
+}
+
+/// A letter was stored.
+///
+/// ```
+/// use recoup::{LetterId, Receipt};
+/// let receipt = Receipt::new(LetterId::new(7));
+/// assert!(receipt.evicted.is_empty());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The number that the letter has in the queue.
+    pub id: LetterId,
+    /// The letters that were dropped to make room, oldest first. A large letter may push out several.
+    pub evicted: Vec<LetterId>,
+    /// Whether it is in the local queue of a [`SpillQueue`](crate::SpillQueue), because the remote one is away: the
+    /// number is one of the local queue.
+    pub spilled: bool,
+}
+
+impl Receipt {
+    /// Stored under this number, with nothing pushed out.
+    #[must_use]
+    pub const fn new(id: LetterId) -> Self {
+        Self { id, evicted: Vec::new(), spilled: false }
+    }
+}
+
+/// A letter given out for a time. Dropped unsettled, the lease runs out and the letter can be leased again.
+///
+/// ```
+/// use recoup::{DeadLetter, LeaseToken, Leased, LetterId};
+/// let leased = Leased::new(DeadLetter::new("charge"), LeaseToken::new(LetterId::new(7), 1));
+/// assert_eq!(leased.token.letter(), LetterId::new(7));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leased {
+    /// The letter, this delivery counted.
+    pub letter: DeadLetter,
+    /// What [`settle`](DeadLetterQueue::settle) asks for.
+    pub token: LeaseToken,
+}
+
+impl Leased {
+    /// This letter, under this token.
+    #[must_use]
+    pub const fn new(letter: DeadLetter, token: LeaseToken) -> Self {
+        Self { letter, token }
+    }
+}
+
+/// Tells one lease of a letter from every other. Good only in the queue that gave it out.
+///
+/// ```
+/// use recoup::{LeaseToken, LetterId};
+/// let letter = LetterId::new(7);
+/// assert_ne!(LeaseToken::new(letter, 1), LeaseToken::new(letter, 2));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseToken {
+    letter: LetterId,
+    fence: u64,
+}
+
+impl LeaseToken {
+    /// The lease of `letter` with this number. A queue uses greater numbers for later leases.
+    #[must_use]
+    pub const fn new(letter: LetterId, fence: u64) -> Self {
+        Self { letter, fence }
+    }
+
+    /// The letter that is leased.
+    #[must_use]
+    pub const fn letter(self) -> LetterId {
+        self.letter
+    }
+
+    /// The number of the lease.
+    #[must_use]
+    pub const fn fence(self) -> u64 {
+        self.fence
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
