@@ -123,7 +123,7 @@
 //! | Has it taken too long? | [`timeout`] |
 //! | Is it worth asking twice at once? | [`Hedge`] |
 //! | Is there a value that was good before? | [`CacheFallback`], [`LastGood`] |
-//! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`] |
+//! | Where does it go when it failed for good? | [`DeadLetterQueue`], [`MemoryQueue`], [`SpillQueue`] |
 //!
 //! Every one of them takes a closure and gives a future, so another order than that of `Recovery` is plain
 //! nesting: `retry(|| breaker.call(|| op()))`. A retry around a breaker does not spin on an open circuit, and a
@@ -177,6 +177,7 @@ mod retry;
 mod retrying;
 mod setting;
 mod shutdown;
+mod spill;
 mod statistics;
 mod sync;
 #[cfg(feature = "testing")]
@@ -251,6 +252,7 @@ pub use crate::retry::{
 pub use crate::retrying::{Retry, retry, retry_mut, retry_with};
 pub use crate::setting::SettingError;
 pub use crate::shutdown::Shutdown;
+pub use crate::spill::{Forwarded, SpillQueue, SpillQueueBuilder};
 pub use crate::statistics::{DestinationStatistics, Statistics, StatisticsSnapshot};
 pub use crate::time::Instant;
 pub use crate::timeout::{TimedOut, Timeout, timeout};
