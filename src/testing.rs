@@ -1,5 +1,5 @@
-//! For the tests of those who use recoup: an operation that plays a script, an observer that remembers, and
-//! faults on purpose.
+//! For the tests of those who use recoup: an operation that plays a script, an observer that remembers, faults on
+//! purpose, and proof that a queue of dead letters keeps its [promises](conformance).
 //!
 //! Behind the feature `testing`, which adds no crate. Together with a paused clock and a seed, a test says
 //! exactly what a policy does, and says it the same on every run and on every machine:
@@ -47,6 +47,7 @@
 //! Waits end on whole milliseconds, because tokio's timers do.
 
 mod chaos;
+pub mod conformance;
 mod recorded;
 mod recorder;
 mod script;
@@ -55,3 +56,7 @@ pub use self::chaos::{Chaos, ChaosCall};
 pub use self::recorded::{Happened, Recorded, RecordedCall};
 pub use self::recorder::Recorder;
 pub use self::script::{Play, Script};
+#[doc(inline)]
+pub use super::__queue_suite as queue_suite;
+#[doc(hidden)]
+pub use super::{__queue_cases, __queue_tests};

@@ -35,6 +35,7 @@ mod limits_in_recovery;
 mod load_shedder;
 mod metastable;
 mod partitions_in_recovery;
+mod queue_conformance;
 mod rate_limiter;
 mod reconnect;
 mod redrive_runs;
