@@ -16,13 +16,16 @@ pub struct Receipt {
     pub id: LetterId,
     /// The letters that were dropped to make room, oldest first. A large letter may push out several.
     pub evicted: Vec<LetterId>,
+    /// Whether it is in the local queue of a [`SpillQueue`](crate::SpillQueue), because the remote one is away: the
+    /// number is one of the local queue.
+    pub spilled: bool,
 }
 
 impl Receipt {
     /// Stored under this number, with nothing pushed out.
     #[must_use]
     pub const fn new(id: LetterId) -> Self {
-        Self { id, evicted: Vec::new() }
+        Self { id, evicted: Vec::new(), spilled: false }
     }
 }
 

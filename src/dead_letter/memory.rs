@@ -1,10 +1,10 @@
 //! A queue of dead letters in the memory of this process.
 
 mod book;
-mod ledger;
-mod origins;
 mod filling;
+mod ledger;
 mod line;
+mod origins;
 mod push;
 mod rules;
 mod slots;
@@ -397,4 +397,5 @@ mod model;
 mod promises;
 #[cfg(test)]
 mod restored;
+#[cfg(test)]
 mod waiting;

@@ -2,9 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use super::*;
 use super::damaged::Damaged;
 use super::filter::WrittenFilter;
+use super::*;
 use crate::classification::Category;
 use crate::dead_letter::{
     AttemptRecord, ByHand, DeadLetter, DeadReason, Edited, ErrorChain, ErrorFrame, LetterFilter, LetterId,

@@ -9,7 +9,6 @@ use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
 use crate::dead_letter::memory::book::Runs;
-use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
 use crate::dead_letter::memory::filling::Filling;
 use crate::dead_letter::memory::line::{Line, Ticket};
 use crate::dead_letter::memory::rules::{Rules, wide};
@@ -161,6 +160,8 @@ impl Ledger {
     fn knows(&self, origin: Origin) -> bool {
         let own = origin.queue == self.identity && origin.id.get() <= self.last_id;
         own || self.slots.origins.knows(origin)
+    }
+
     fn is_too_large(&self, letter: &DeadLetter) -> bool {
         let payload = letter.payload.as_ref().map_or(0, |payload| payload.bytes.len());
         payload > self.rules.max_payload || letter.size() > wide(self.rules.max_bytes)
