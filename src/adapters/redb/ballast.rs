@@ -21,7 +21,7 @@ pub(super) struct Ballast {
 }
 
 impl Ballast {
-    /// The ballast of a store, made if there is room for it. What is no file has none.
+    /// The ballast of a store, where it was left. What is no file has none.
     pub(super) fn beside(place: &Place) -> Self {
         let path = match place {
             Place::File(path) => {
@@ -31,10 +31,15 @@ impl Ballast {
             }
             Place::Backend(_) => None,
         };
-        let ballast = Self { path, thrown: false };
-        // A store works without it, but not on a full disk.
-        let _may_be_missing = ballast.fill(BALLAST);
-        ballast
+        Self { path, thrown: false }
+    }
+
+    /// Takes ballast in, if there is none and there is room for it.
+    pub(super) fn take(&self) {
+        if !self.thrown {
+            // A store works without it, but not on a full disk.
+            let _may_be_missing = self.fill(BALLAST);
+        }
     }
 
     pub(super) const fn is_thrown(&self) -> bool {

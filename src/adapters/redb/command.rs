@@ -18,6 +18,9 @@ use crate::sync::oneshot::Sender;
 use crate::sync::permits::OwnedSemaphorePermit;
 use crate::time::Instant;
 
+/// So many leases and letters whose time is over are dealt with when nothing else is asked.
+const SWEPT_ALONE: usize = 8192;
+
 /// Letters given out, not opened yet, each with its token.
 pub(super) type Lent = Vec<(Found, LeaseToken)>;
 
@@ -103,7 +106,11 @@ impl Command {
                 }
                 Done::Nothing
             }
-            Self::Sweep { .. } | Self::Close { .. } => Done::Nothing,
+            Self::Sweep { .. } => {
+                ledger.sweep(SWEPT_ALONE)?;
+                Done::Nothing
+            }
+            Self::Close { .. } => Done::Nothing,
         })
     }
 

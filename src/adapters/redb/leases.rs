@@ -15,8 +15,8 @@ use crate::envelope;
 
 impl Ledger<'_, '_> {
     /// Ends the leases and drops the letters whose time is over, `budget` of them at most. Leases first: a letter
-    /// that comes back may have outlived its time meanwhile. Says whether all were dealt with.
-    pub(super) fn sweep(&mut self, budget: usize) -> Io<bool> {
+    /// that comes back may have outlived its time meanwhile.
+    pub(super) fn sweep(&mut self, budget: usize) -> Io<()> {
         let now = self.now;
         let ended: Vec<(u64, u64)> =
             self.tables.tagged_until(Tag::Lease, now)?.take(budget).collect::<Io<_>>()?;
@@ -44,7 +44,6 @@ impl Ledger<'_, '_> {
         if let Some(forgotten) = self.forgotten() {
             let gone: Vec<(u64, u64)> =
                 self.tables.tagged_until(Tag::Gone, forgotten)?.take(left).collect::<Io<_>>()?;
-            left -= gone.len();
             for (since, id) in gone {
                 self.tables.leave(Tag::Gone, since, id)?;
                 let origin = self.tables.comes_from.remove(id)?.map(|origin| origin.value());
@@ -53,7 +52,7 @@ impl Ledger<'_, '_> {
                 }
             }
         }
-        Ok(left > 0)
+        Ok(())
     }
 
     /// Gives letters out. They are read, and their deliveries counted, in this transaction.

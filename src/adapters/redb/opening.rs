@@ -44,11 +44,10 @@ pub(super) fn to_write(
     on_repair: Option<OnRepair>,
     now: Instant,
 ) -> Result<RedbQueue, OpenError> {
-    let database = place.open(on_repair.as_ref())?;
-    let (identity, due) = format::prepare(&database, &rules).map_err(|kind| place.error(kind))?;
+    let mut store = Store::new(place.clone(), on_repair);
+    let (database, identity, due) = store.open(&rules).map_err(|kind| place.error(kind))?;
     let clock = Clock::opened(now, identity.numbers.high_water);
     let gauge = Arc::new(Gauge::new(Arc::new(Handle::Writes(database)), due));
-    let store = Store::new(place.clone(), on_repair);
     let (numbers, shown) = (identity.numbers, Arc::clone(&gauge));
     let writer = Writer { store, gauge: shown, rules, clock, numbers, hooks, busy: true };
     let (requests, received) = mpsc::channel();

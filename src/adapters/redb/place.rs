@@ -26,7 +26,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Opens what is there, or makes it.
-    pub(super) fn open(&self, on_repair: Option<&OnRepair>) -> Result<Database, OpenError> {
+    pub(super) fn open(&self, on_repair: Option<&OnRepair>) -> Result<Database, OpenErrorKind> {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE);
         if let Some(on_repair) = on_repair {
@@ -46,7 +46,7 @@ impl Place {
             Self::Backend(backend) => builder.create_with_backend(Shared(Arc::clone(backend))),
         }));
         let damaged = || OpenErrorKind::Damaged("it cannot be made sense of".to_owned());
-        opened.map_or_else(|_| Err(damaged()), |opened| opened.map_err(kind)).map_err(|kind| self.error(kind))
+        opened.map_or_else(|_| Err(damaged()), |opened| opened.map_err(kind))
     }
 
     pub(super) fn error(&self, kind: OpenErrorKind) -> OpenError {

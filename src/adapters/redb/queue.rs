@@ -326,8 +326,9 @@ impl DeadLetterQueue for RedbQueue {
                     self.shared.gauge.set_closed();
                     let asked = self.shared.threads.questions.send(Question::Close(answer));
                     asked.map_err(|_| QueueError::Closed)?;
-                    let closed = closed.await.unwrap_or(Ok(()));
-                    closed.or_else(|_already| Ok(()))
+                    // An error says that it was closed before.
+                    let _was_closed_before = closed.await;
+                    Ok(())
                 }
             }
         }

@@ -10,10 +10,13 @@ use super::handle::Handle;
 use super::tables::{Reading, Tables};
 use crate::sync::oneshot::Sender;
 
+/// Looks at the tables, or is told why that cannot be.
+pub(super) type Look = Box<dyn FnOnce(Io<&Tables<Reading>>) + Send>;
+
 /// What a reader is asked.
 pub(super) enum Question {
-    /// Something that is looked up in the tables, or why they cannot be looked at.
-    Look(Box<dyn FnOnce(Io<&Tables<Reading>>) + Send>),
+    /// To have something looked up.
+    Look(Look),
     /// To close the file, where nobody writes.
     Close(Sender<Io<()>>),
 }
@@ -34,7 +37,7 @@ pub(super) fn run(gauge: &Arc<Gauge>, questions: &Receiver<Question>) {
     }
 }
 
-fn answer(gauge: &Gauge, question: Box<dyn FnOnce(Io<&Tables<Reading>>) + Send>) {
+fn answer(gauge: &Gauge, question: Look) {
     let open = || -> Io<_> {
         let database = gauge.database()?;
         let transaction = database.begin_read()?;

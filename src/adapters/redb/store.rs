@@ -3,12 +3,15 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use redb::Database;
+
 use super::ballast::Ballast;
 use super::fault::{Fault, Io};
-use super::format;
+use super::format::{self, Identity};
 use super::gauge::Gauge;
 use super::handle::Handle;
 use super::numbers::Numbers;
+use super::open_error::OpenErrorKind;
 use super::place::{OnRepair, Place};
 use super::rules::Rules;
 use crate::time::{self, Instant};
@@ -43,30 +46,43 @@ impl Store {
         Self { place, on_repair, ballast, broken: None }
     }
 
+    /// Opens the file for the first time, with less ballast if the disk is full.
+    pub(super) fn open(&mut self, rules: &Rules) -> Result<(Database, Identity, u64), OpenErrorKind> {
+        let mut opened = self.opened(rules);
+        if matches!(opened, Err(OpenErrorKind::NoSpace)) {
+            self.ballast.throw();
+            opened = self.opened(rules);
+        }
+        self.ballast.take();
+        opened
+    }
+
+    fn opened(&self, rules: &Rules) -> Result<(Database, Identity, u64), OpenErrorKind> {
+        let database = self.place.open(self.on_repair.as_ref())?;
+        let (identity, due) = format::prepare(&database, rules)?;
+        Ok((database, identity, due))
+    }
+
     /// The open file. If it had to be opened again, the numbers as they are in it.
     pub(super) fn database(&mut self, gauge: &Gauge, rules: &Rules) -> Io<(Arc<Handle>, Option<Numbers>)> {
-        let Some(broken) = &mut self.broken else { return Ok((gauge.database()?, None)) };
+        let Some(broken) = &self.broken else { return Ok((gauge.database()?, None)) };
         let now = time::now();
         if now < broken.again_at || broken.old.strong_count() > 0 {
             return Err(broken.fault.clone());
         }
-        let opened = self.place.open(self.on_repair.as_ref());
-        let opened = opened.map_err(|error| Fault::from(error.kind)).and_then(|database| {
-            let prepared = format::prepare(&database, rules);
-            let (identity, due) = prepared?;
-            gauge.set_due(due);
-            Ok((Arc::new(Handle::Writes(database)), identity.numbers))
-        });
-        match opened {
-            Ok((database, numbers)) => {
+        let wait = (broken.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+        match self.opened(rules) {
+            Ok((database, identity, due)) => {
+                let database = Arc::new(Handle::Writes(database));
+                gauge.set_due(due);
                 gauge.show(Arc::clone(&database));
                 self.broken = None;
-                Ok((database, Some(numbers)))
+                Ok((database, Some(identity.numbers)))
             }
-            Err(fault) => {
-                broken.wait = (broken.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
-                broken.again_at = time::later_or_far(now, broken.wait);
-                broken.fault = fault.clone();
+            Err(kind) => {
+                let fault = Fault::from(kind);
+                let (again_at, old) = (time::later_or_far(now, wait), Weak::new());
+                self.broken = Some(Broken { fault: fault.clone(), old, again_at, wait });
                 if fault.no_space {
                     self.ballast.throw();
                 }

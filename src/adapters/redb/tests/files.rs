@@ -143,6 +143,7 @@ async fn ballast_lies_beside_the_file_and_is_thrown_and_taken_again() {
     let path = folder.0.join("letters.redb.ballast");
     assert_eq!(fs::metadata(&path).unwrap().len(), 4 << 20);
     let mut ballast = Ballast::beside(&Place::File(folder.file()));
+    assert!(!ballast.is_thrown());
     ballast.throw();
     assert!(ballast.is_thrown() && !path.exists());
     ballast.take_again();
