@@ -53,6 +53,11 @@ impl Ballast {
         }
     }
 
+    /// Goes on without: the store itself has room to spare.
+    pub(super) const fn forget(&mut self) {
+        self.thrown = false;
+    }
+
     /// Takes new ballast in, if twice as much would fit: else it would be thrown again at once.
     pub(super) fn take_again(&mut self) {
         if self.thrown && self.fill(2 * BALLAST).is_ok() {

@@ -29,6 +29,8 @@ pub(super) struct Store {
     on_repair: Option<OnRepair>,
     ballast: Ballast,
     broken: Option<Broken>,
+    /// So many bytes the letters carried when the disk was full.
+    full_with: u64,
 }
 
 /// The file failed. A handle that failed once is not asked again: what it says of its writes cannot be believed.
@@ -43,7 +45,7 @@ struct Broken {
 impl Store {
     pub(super) fn new(place: Place, on_repair: Option<OnRepair>) -> Self {
         let ballast = Ballast::beside(&place);
-        Self { place, on_repair, ballast, broken: None }
+        Self { place, on_repair, ballast, broken: None, full_with: 0 }
     }
 
     /// Opens the file for the first time, with less ballast if the disk is full.
@@ -103,6 +105,15 @@ impl Store {
         }
     }
 
+    /// So many bytes the letters carry now. Once half of them went, others have room in the file itself.
+    pub(super) const fn holds(&mut self, bytes: u64) {
+        if !self.only_drains() {
+            self.full_with = bytes;
+        } else if bytes <= self.full_with / 2 {
+            self.ballast.forget();
+        }
+    }
+
     /// Whether letters can be taken out but not put in, because the disk is full.
     pub(super) const fn only_drains(&self) -> bool {
         self.ballast.is_thrown()
@@ -114,6 +125,7 @@ impl Store {
         transaction.set_quick_repair(true);
         transaction.commit()?;
         self.ballast.take_again();
+        self.ballast.take();
         Ok(())
     }
 

@@ -93,6 +93,7 @@ impl Writer {
                 let made_room = outcome.numbers.held() < self.numbers.held()
                     || outcome.numbers.bytes < self.numbers.bytes;
                 self.numbers = outcome.numbers;
+                self.store.holds(self.numbers.bytes);
                 self.busy = true;
                 self.gauge.set_due(outcome.due);
                 for (request, done) in batch.into_iter().zip(outcome.done) {

@@ -8,6 +8,11 @@ use crate::dead_letter::{
     AttemptRecord, ByHand, ErrorChain, LeaseToken, LetterState, MemoryQueue, Settlement, WhenFull,
 };
 
+/// Nothing is over at a whole second, and time passes in whole ones: from one run to the next the clock is that on
+/// the wall, which is not as exact as to end something at the very moment.
+const LIVES: Duration = Duration::from_millis(50_500);
+const PART: Duration = Duration::from_millis(250);
+
 #[derive(Clone, Debug)]
 enum Step {
     Push { bytes: usize, destination: u8, error: u8 },
@@ -70,7 +75,8 @@ impl How {
                 Settlement::redrive_failed(record)
             }
             Self::Quarantine => Settlement::Quarantine,
-            Self::Extend(seconds) => Settlement::Extend(Duration::from_secs(seconds)),
+            Self::Extend(0) => Settlement::Extend(Duration::ZERO),
+            Self::Extend(seconds) => Settlement::Extend(Duration::from_secs(seconds) + PART),
         }
     }
 }
@@ -122,13 +128,13 @@ fn dead(bytes: usize, destination: u8, error: u8) -> DeadLetter {
 
 async fn open(backend: &Lasting, rule: WhenFull) -> RedbQueue {
     let builder = RedbQueue::builder().capacity(6).max_bytes(320).max_payload(90).when_full(rule);
-    let builder = builder.quarantine_after(2).time_to_live(Duration::from_secs(50));
+    let builder = builder.quarantine_after(2).time_to_live(LIVES);
     builder.in_backend(backend.clone()).await.unwrap()
 }
 
 async fn compare(steps: Vec<Step>, rule: WhenFull) {
     let model = MemoryQueue::builder().capacity(6).max_bytes(320).max_payload(90).when_full(rule);
-    let model = model.quarantine_after(2).time_to_live(Duration::from_secs(50)).build().unwrap();
+    let model = model.quarantine_after(2).time_to_live(LIVES).build().unwrap();
     let backend = Lasting::new();
     let mut queue = open(&backend, rule).await;
     let (mut tokens, by): (Vec<LeaseToken>, _) = (Vec::new(), ByHand::of("ana"));
@@ -144,7 +150,7 @@ async fn compare(steps: Vec<Step>, rule: WhenFull) {
                 assert_eq!(replaced, model.replace(old, letter, &by).await);
             }
             Step::Lease { which, limit, seconds } => {
-                let (filter, time) = (which.filter(), Duration::from_secs(seconds));
+                let (filter, time) = (which.filter(), Duration::from_secs(seconds) + PART);
                 let leased = queue.lease(&filter, limit, time).await.unwrap();
                 assert_eq!(leased, model.lease(&filter, limit, time).await.unwrap(), "{step:?}");
                 tokens.extend(leased.iter().map(|leased| leased.token));
