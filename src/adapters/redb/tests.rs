@@ -1,11 +1,17 @@
 //! The promises of a queue in a file, by their numbers.
 
+#[cfg(test)]
 mod damage;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
 mod like_memory;
+#[cfg(test)]
 mod promises;
 mod runs;
+#[cfg(test)]
 mod waiting;
 
 use std::fs;
