@@ -114,6 +114,11 @@ impl Store {
         }
     }
 
+    /// Whether the file failed and is not open again yet.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// Whether letters can be taken out but not put in, because the disk is full.
     pub(super) const fn only_drains(&self) -> bool {
         self.ballast.is_thrown()

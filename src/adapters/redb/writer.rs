@@ -106,6 +106,8 @@ impl Writer {
                 self.hooks.tell(outcome.lost, &self.numbers, &self.rules, &self.gauge);
             }
             Err(fault) => {
+                // Before anybody is told: whoever reads next needs the file, and perhaps nobody writes for long.
+                self.open_again();
                 for request in batch {
                     request.command.failed(&fault);
                 }
@@ -163,8 +165,19 @@ impl Writer {
         Ok(Batch { done, lost, numbers, due })
     }
 
+    /// Opens the file again after an error, if that can be done now; if not, the next idle moment tries it.
+    fn open_again(&mut self) {
+        self.busy = true;
+        if let Ok((_database, Some(numbers))) = self.store.database(&self.gauge, &self.rules) {
+            self.numbers = numbers;
+        }
+    }
+
     /// Makes the file quick to open after a crash.
     fn settle_down(&mut self) {
+        if self.store.is_broken() {
+            return self.open_again();
+        }
         self.busy = false;
         if let Err(fault) = self.store.settle_down(&self.gauge) {
             self.store.failed(&self.gauge, &fault);
