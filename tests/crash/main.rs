@@ -8,6 +8,7 @@
 mod books;
 mod dice;
 mod disk;
+mod faults;
 mod jobs;
 mod picture;
 mod power;
