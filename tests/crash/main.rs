@@ -9,6 +9,7 @@ mod books;
 mod dice;
 mod disk;
 mod faults;
+mod flips;
 mod full;
 mod jobs;
 mod picture;
