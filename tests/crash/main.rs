@@ -13,9 +13,12 @@ mod faults;
 mod flips;
 mod full;
 mod jobs;
+mod kill;
 mod picture;
 mod power;
 mod series;
+mod sink;
+mod worker;
 
 /// A number from the environment.
 fn asked(name: &str, otherwise: u64) -> u64 {
