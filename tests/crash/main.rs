@@ -16,6 +16,7 @@ mod jobs;
 mod kill;
 mod picture;
 mod power;
+mod secrets;
 mod series;
 mod sink;
 mod worker;
