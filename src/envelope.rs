@@ -13,26 +13,17 @@
 //! ```
 
 #[cfg(feature = "redb")]
-mod act;
+pub(crate) mod act;
 #[cfg(feature = "redb")]
 mod damaged;
 #[cfg(feature = "redb")]
 mod filter;
 #[cfg(feature = "redb")]
-mod part;
+pub(crate) mod part;
 #[cfg(feature = "redb")]
-mod run;
+pub(crate) mod run;
 mod unreadable;
-mod written;
-
-#[cfg(feature = "redb")]
-pub(crate) use self::act::{act, read_act};
-#[cfg(feature = "redb")]
-pub(crate) use self::part::{body, open, story};
-#[cfg(feature = "redb")]
-pub(crate) use self::run::{open_run, run};
-#[cfg(feature = "archive")]
-pub(crate) use self::written::{WrittenBody, WrittenStory};
+pub(crate) mod written;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::{DeadLetter, LetterId, LetterState, Payload};
-use crate::envelope::{WrittenBody, WrittenStory};
+use crate::envelope::written::{WrittenBody, WrittenStory};
 
 /// The version that this release writes. It reads this one and all before.
 pub const VERSION: u64 = 1;

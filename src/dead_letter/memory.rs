@@ -6,6 +6,7 @@ mod ledger;
 mod line;
 mod origins;
 mod push;
+mod restoring;
 mod rules;
 mod slots;
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::damaged::Damaged;
 use super::filter::WrittenFilter;
+use super::part::{body, open, story};
 use super::*;
 use crate::classification::Category;
 use crate::dead_letter::{

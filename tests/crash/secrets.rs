@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use recoup::{
-    AttemptRecord, ByHand, DeadLetter, DeadLetterQueue, ErrorChain, Failed, LetterFilter, Payload, RedbQueue,
-    Redacted, Settlement,
+    AttemptRecord, ByHand, DeadLetter, DeadLetterQueue, ErrorChain, Failed, LetterFilter, Payload, Redacted,
+    RedbQueue, Settlement,
 };
 
 /// So many canaries are sent, one for each place of a letter where a secret may be.
@@ -16,7 +16,8 @@ fn canary(n: usize) -> String {
 
 /// Takes every canary out of a letter.
 fn catch(letter: &mut DeadLetter) {
-    let clean = |text: &str| (0..CANARIES).fold(text.to_owned(), |text, n| text.replace(&canary(n), "[bird]"));
+    let clean =
+        |text: &str| (0..CANARIES).fold(text.to_owned(), |text, n| text.replace(&canary(n), "[bird]"));
     letter.headers = letter.headers.iter().map(|(name, value)| (clean(name), clean(value))).collect();
     for field in [&mut letter.correlation_id, &mut letter.traceparent, &mut letter.tenant] {
         *field = field.as_deref().map(clean);

@@ -9,7 +9,7 @@ use super::find::Wanted;
 use super::ledger::Ledger;
 use super::row::{Row, State};
 use crate::dead_letter::{Act, ByHand, Deed, LetterFilter, LetterId, LetterState};
-use crate::envelope;
+use crate::envelope::act;
 
 /// So many of the latest deeds are remembered.
 const MAX_ACTS: u64 = 1000;
@@ -94,14 +94,14 @@ impl Ledger<'_, '_> {
         progress.act = Some(number);
         let (by, filter) = (order.by.clone(), order.filter.clone());
         let act = Act::new(order.at, by, order.deed, filter, progress.letters);
-        self.tables.acts.insert(number, &*envelope::act(&act))?;
+        self.tables.acts.insert(number, &*act::act(&act))?;
         Ok(progress)
     }
 
     /// Writes down something else that was done.
     pub(super) fn noted(&mut self, act: &Act) -> Io<()> {
         let number = self.next_act()?;
-        self.tables.acts.insert(number, &*envelope::act(act))?;
+        self.tables.acts.insert(number, &*act::act(act))?;
         Ok(())
     }
 

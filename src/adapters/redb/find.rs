@@ -6,7 +6,7 @@ use super::fault::Io;
 use super::row::{Row, State};
 use super::tables::{Access, Ids, Tables, Tag};
 use crate::dead_letter::{DeadLetter, LetterFilter, LetterState};
-use crate::envelope;
+use crate::envelope::part;
 
 /// A letter as it lies in the file.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Found {
         if self.row.state == State::Damaged {
             return None;
         }
-        let mut letter = envelope::open(&self.body, &self.story).ok()?;
+        let mut letter = part::open(&self.body, &self.story).ok()?;
         self.row.fill(self.id, &mut letter);
         Some(letter)
     }

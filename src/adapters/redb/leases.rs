@@ -11,7 +11,7 @@ use super::rules::wide;
 use super::tables::Tag;
 use crate::dead_letter::{Failed, LeaseToken, Loss, MAX_UNSETTLED, SettleError, Settled, Settlement};
 use crate::dead_letter::{LetterFilter, LetterId};
-use crate::envelope;
+use crate::envelope::part;
 
 impl Ledger<'_, '_> {
     /// Ends the leases and drops the letters whose time is over, `budget` of them at most. Leases first: a letter
@@ -148,7 +148,7 @@ impl Ledger<'_, '_> {
             failed.forget_texts();
         }
         letter.record(failed);
-        self.tables.stories.insert(id, &*envelope::story(&letter))?;
+        self.tables.stories.insert(id, &*part::story(&letter))?;
         row.tell(&letter);
         Ok(true)
     }

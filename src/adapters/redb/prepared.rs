@@ -3,7 +3,7 @@
 use super::row::Row;
 use super::rules::MAX_NAME;
 use crate::dead_letter::{DeadLetter, PushError, PushErrorKind};
-use crate::envelope;
+use crate::envelope::part;
 
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -16,7 +16,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn of(letter: DeadLetter) -> Self {
-        let (body, story) = (envelope::body(&letter), envelope::story(&letter));
+        let (body, story) = (part::body(&letter), part::story(&letter));
         Self { row: Row::of(&letter), body, story, letter: Box::new(letter) }
     }
 

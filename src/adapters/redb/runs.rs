@@ -16,7 +16,7 @@ use crate::dead_letter::{
     Act, ByHand, Deed, LetterId, QueueError, RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner,
     RunState,
 };
-use crate::envelope;
+use crate::envelope::run;
 use crate::time;
 
 /// So many runs are remembered. Those that are over make room for new ones.
@@ -42,7 +42,7 @@ impl<A: Access> Tables<A> {
 }
 
 fn read(run: &[u8]) -> Io<RedriveRun> {
-    envelope::open_run(run).map_err(|damaged| Fault::new(format!("a redrive cannot be read: {damaged}")))
+    run::open_run(run).map_err(|damaged| Fault::new(format!("a redrive cannot be read: {damaged}")))
 }
 
 impl Ledger<'_, '_> {
@@ -121,7 +121,7 @@ impl Ledger<'_, '_> {
     }
 
     fn keep(&mut self, run: RedriveRun) -> Io<RedriveRun> {
-        self.tables.runs.insert(run.id.get(), &*envelope::run(&run))?;
+        self.tables.runs.insert(run.id.get(), &*run::run(&run))?;
         Ok(run)
     }
 }

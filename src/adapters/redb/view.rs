@@ -11,7 +11,7 @@ use super::numbers::{Numbers, Oldest};
 use super::row::Row;
 use super::tables::{Access, Reading, Tables};
 use crate::dead_letter::{Act, Fingerprint, LetterFilter, LetterGroup, LetterState, QueueStats};
-use crate::envelope;
+use crate::envelope::act;
 
 /// What is known of a group before one of its letters is opened.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl Tables<Reading> {
     pub(super) fn acts(&self, limit: usize) -> Io<Vec<Act>> {
         let mut acts = Vec::new();
         for entry in self.acts.range::<u64>(..)?.rev().take(limit) {
-            acts.extend(envelope::read_act(entry?.1.value()).ok());
+            acts.extend(act::read_act(entry?.1.value()).ok());
         }
         Ok(acts)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
-use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState, Origin};
+use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
 use crate::dead_letter::memory::book::Runs;
 use crate::dead_letter::memory::filling::Filling;
 use crate::dead_letter::memory::line::{Line, Ticket};
@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     rules: Rules,
     /// Tells this queue from every other.
     identity: u128,
-    slots: Slots,
+    pub(super) slots: Slots,
     last_id: u64,
     last_fence: u64,
     lost: Vec<(Arc<DeadLetter>, Loss)>,
@@ -120,55 +120,13 @@ impl Ledger {
         self.store(letter, None, now)
     }
 
-    /// Stores letters as they say they stand, but for those that were here before.
-    pub(super) fn restore(
-        &mut self,
-        letters: Vec<DeadLetter>,
-        by: &ByHand,
-        now: Instant,
-    ) -> Vec<Result<Option<Receipt>, PushError>> {
-        let before = self.last_id;
-        let mut answers = Vec::with_capacity(letters.len());
-        for letter in letters {
-            let known = letter.origin.is_some_and(|origin| self.knows(origin));
-            answers.push(if known { Ok(None) } else { self.store_as_it_stands(letter, now).map(Some) });
-        }
-        let stored = answers.iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
-        if stored > 0 {
-            let (after, up_to) = (LetterId::new(before), LetterId::new(self.last_id));
-            let filter = LetterFilter::new().any_state().after(after).up_to(up_to);
-            self.note(Deed::Imported, &filter, by, stored, now);
-        }
-        answers
-    }
-
-    /// Stores a letter with what was counted of it before.
-    fn store_as_it_stands(&mut self, letter: DeadLetter, now: Instant) -> Result<Receipt, PushError> {
-        let DeadLetter { deliveries, redrives, unsettled, state, .. } = letter;
-        let receipt = self.store(letter, None, now)?;
-        let id = receipt.id;
-        self.slots.count(id, |letter| &mut letter.deliveries, deliveries);
-        self.slots.count(id, |letter| &mut letter.redrives, redrives);
-        self.slots.count(id, |letter| &mut letter.unsettled, unsettled);
-        if state == LetterState::Quarantined {
-            self.slots.change(id, Hold::Quarantined);
-        }
-        Ok(receipt)
-    }
-
-    /// Whether the letter that came from there is here or was.
-    fn knows(&self, origin: Origin) -> bool {
-        let own = origin.queue == self.identity && origin.id.get() <= self.last_id;
-        own || self.slots.origins.knows(origin)
-    }
-
     fn is_too_large(&self, letter: &DeadLetter) -> bool {
         let payload = letter.payload.as_ref().map_or(0, |payload| payload.bytes.len());
         payload > self.rules.max_payload || letter.size() > wide(self.rules.max_bytes)
     }
 
     /// Stores a letter, and removes the one that it replaces.
-    fn store(
+    pub(super) fn store(
         &mut self,
         mut letter: DeadLetter,
         replaces: Option<LetterId>,
@@ -340,7 +298,14 @@ impl Ledger {
     }
 
     /// Writes down what was done by hand, and says to how many letters.
-    fn note(&mut self, deed: Deed, filter: &LetterFilter, by: &ByHand, letters: usize, now: Instant) -> u64 {
+    pub(super) fn note(
+        &mut self,
+        deed: Deed,
+        filter: &LetterFilter,
+        by: &ByHand,
+        letters: usize,
+        now: Instant,
+    ) -> u64 {
         let letters = wide(letters);
         self.note_act(Act::new(time::wall(now), by.clone(), deed, filter.clone(), letters));
         letters
