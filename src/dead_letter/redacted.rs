@@ -11,6 +11,7 @@ use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::groups::LetterGroup;
 use crate::dead_letter::letter::{DeadLetter, LetterId};
 use crate::dead_letter::queue::{DeadLetterQueue, LeaseToken, Leased, Receipt, Survives};
+use crate::dead_letter::runs::RunBook;
 use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
 
@@ -245,6 +246,10 @@ impl<Q: DeadLetterQueue, R: Redactor> DeadLetterQueue for Redacted<Q, R> {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
         self.queue.groups(filter, limit)
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        self.queue.runs()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {

@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 use super::SpillQueue;
 use crate::dead_letter::{
     Act, ByHand, DeadLetter, DeadLetterQueue, LeaseToken, Leased, LetterFilter, LetterGroup, LetterId,
-    PushError, PushErrorKind, QueueError, QueueStats, Receipt, SettleError, Settled, Settlement, Survives,
+    PushError, PushErrorKind, QueueError, QueueStats, Receipt, RunBook, SettleError, Settled, Settlement,
+    Survives,
 };
 
 impl SpillQueue {
@@ -125,6 +126,22 @@ impl DeadLetterQueue for SpillQueue {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<LetterGroup>, QueueError>> {
         self.shared.remote.groups(filter, limit)
+    }
+
+    fn identity(&self) -> Option<u128> {
+        self.shared.remote.identity()
+    }
+
+    fn restore<'a>(
+        &'a self,
+        letters: Vec<DeadLetter>,
+        by: &'a ByHand,
+    ) -> BoxFuture<'a, Vec<Result<Option<Receipt>, PushError>>> {
+        self.shared.remote.restore(letters, by)
+    }
+
+    fn runs(&self) -> Option<&dyn RunBook> {
+        self.shared.remote.runs()
     }
 
     /// Closes both, also if one of them fails.

@@ -65,7 +65,7 @@ pub(super) enum Done {
     Settled(Vec<Result<Settled, SettleError>>),
     Obeyed(Progress),
     Restored(Vec<Result<Option<Receipt>, PushErrorKind>>),
-    Rewritten(Result<RedriveRun, RunError>),
+    Rewritten(Box<Result<RedriveRun, RunError>>),
     /// It was not tried, because of this.
     Failed(Fault),
     Nothing,
@@ -95,7 +95,7 @@ impl Command {
             }
             Self::Obey { order, .. } => Done::Obeyed(ledger.obey(order)?),
             Self::Restore(restoring) => Done::Restored(restoring.apply(ledger)?),
-            Self::Rewrite { change, .. } => Done::Rewritten(ledger.rewrite(change)?),
+            Self::Rewrite { change, .. } => Done::Rewritten(Box::new(ledger.rewrite(change)?)),
             Self::Note { act, .. } => {
                 ledger.noted(act)?;
                 Done::Nothing
@@ -122,7 +122,7 @@ impl Command {
             (Self::Settle { answer, .. }, Done::Settled(outcomes)) => drop(answer.send(outcomes)),
             (Self::Obey { answer, .. }, Done::Obeyed(progress)) => drop(answer.send(Ok(progress))),
             (Self::Restore(restoring), Done::Restored(outcomes)) => restoring.done(outcomes),
-            (Self::Rewrite { answer, .. }, Done::Rewritten(outcome)) => drop(answer.send(outcome)),
+            (Self::Rewrite { answer, .. }, Done::Rewritten(outcome)) => drop(answer.send(*outcome)),
             (Self::Note { answer, .. } | Self::Sweep { answer } | Self::Close { answer }, Done::Nothing) => {
                 drop(answer.send(Ok(())));
             }

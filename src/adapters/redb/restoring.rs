@@ -16,6 +16,9 @@ use crate::time;
 
 type Refused = PushErrorKind;
 
+/// What became of each letter; nothing, of one that was known.
+type Restored = Vec<Result<Option<Receipt>, PushError>>;
+
 /// Letters on their way back into a store.
 #[derive(Debug)]
 pub(super) struct Restoring {
@@ -24,7 +27,7 @@ pub(super) struct Restoring {
     at: SystemTime,
     /// The random number of the queue that they are brought into.
     own: u128,
-    answer: Option<Sender<Vec<Result<Option<Receipt>, PushError>>>>,
+    answer: Option<Sender<Restored>>,
 }
 
 impl Restoring {
@@ -101,11 +104,7 @@ impl Ledger<'_, '_> {
 
 impl RedbQueue {
     /// Stores letters as they say they stand, but for those that are or were here.
-    pub(super) async fn bring_back(
-        &self,
-        letters: Vec<DeadLetter>,
-        by: &ByHand,
-    ) -> Vec<Result<Option<Receipt>, PushError>> {
+    pub(super) async fn bring_back(&self, letters: Vec<DeadLetter>, by: &ByHand) -> Restored {
         let (answer, answered) = oneshot::channel();
         let letters = letters.into_iter().map(Prepared::of).collect();
         let (by, at, own) = (by.clone(), time::wall(time::now()), self.shared.id);
