@@ -162,9 +162,16 @@ impl fmt::Display for Reason {
 /// # }
 /// ```
 pub struct RecoveryError<E> {
+    pub(crate) error: Option<E>,
+    // In a box, so that the results of all the calls that succeed are not moved about with room for it.
+    pub(crate) story: Box<Story>,
+}
+
+/// What is known of a call that ended without a value, but for its operation's error.
+#[derive(Debug)]
+pub(crate) struct Story {
     pub(crate) name: Arc<str>,
     pub(crate) reason: Reason,
-    pub(crate) error: Option<E>,
     pub(crate) classification: Option<Classification>,
     pub(crate) timed_out: bool,
     pub(crate) attempts: u32,
@@ -187,7 +194,7 @@ impl<E> RecoveryError<E> {
     /// Why there was no further attempt.
     #[must_use]
     pub const fn reason(&self) -> &Reason {
-        &self.reason
+        &self.story.reason
     }
 
     /// The operation's last error; none if no attempt was made, or every one was cut short.
@@ -205,56 +212,56 @@ impl<E> RecoveryError<E> {
     /// What the classifier said of the last failed attempt.
     #[must_use]
     pub const fn classification(&self) -> Option<Classification> {
-        self.classification
+        self.story.classification
     }
 
     /// The recovery that gave up.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.story.name
     }
 
     /// How many attempts were made.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
-        self.attempts
+        self.story.attempts
     }
 
     /// How long the call took, from when it first had to wait.
     #[must_use]
     pub const fn elapsed(&self) -> Duration {
-        self.elapsed
+        self.story.elapsed
     }
 
     /// Whether time ran out: for the whole call, or for its last attempt.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
-        self.timed_out || matches!(self.reason, Reason::DeadlineExceeded)
+        self.story.timed_out || matches!(self.story.reason, Reason::DeadlineExceeded)
     }
 
     /// Whether one of our own policies refused to make the last attempt.
     #[must_use]
     pub const fn is_rejection(&self) -> bool {
-        self.reason.is_rejection()
+        self.story.reason.is_rejection()
     }
 
     /// How long to wait before it is worth asking again, if somebody said: the circuit, the server.
     #[must_use]
     pub fn retry_in(&self) -> Option<Duration> {
-        match &self.reason {
+        match &self.story.reason {
             Reason::CircuitOpen(open) => open.retry_in(),
             Reason::Throttled(throttled) => Some(throttled.retry_in()),
             Reason::RateLimited(limited) => Some(limited.retry_in()),
             Reason::CoolingDown(cooling) => Some(cooling.retry_in()),
             Reason::HintTooLong(hint) => Some(*hint),
-            _ => self.classification.and_then(|answer| answer.hint()),
+            _ => self.story.classification.and_then(|answer| answer.hint()),
         }
     }
 
     /// The number of the call's letter, if it has one: because it was buried, or because it was a redrive.
     #[must_use]
     pub fn dead_letter(&self) -> Option<LetterId> {
-        match self.burial.as_deref()? {
+        match self.story.burial.as_deref()? {
             Burial::Stored(id) | Burial::Redriven(id, _) => Some(*id),
             Burial::Refused(_) => None,
         }
@@ -263,7 +270,7 @@ impl<E> RecoveryError<E> {
     /// Why the call could not be buried, with its letter, if that was tried and failed.
     #[must_use]
     pub fn burial_error(&self) -> Option<&PushError> {
-        match self.burial.as_deref()? {
+        match self.story.burial.as_deref()? {
             Burial::Refused(error) => Some(error),
             Burial::Stored(_) | Burial::Redriven(..) => None,
         }
@@ -272,7 +279,7 @@ impl<E> RecoveryError<E> {
     /// As [`burial_error`](Self::burial_error), by value, so that the letter can be kept elsewhere.
     #[must_use]
     pub fn into_burial_error(self) -> Option<PushError> {
-        match *self.burial? {
+        match *self.story.burial? {
             Burial::Refused(error) => Some(error),
             Burial::Stored(_) | Burial::Redriven(..) => None,
         }
@@ -280,7 +287,7 @@ impl<E> RecoveryError<E> {
 
     /// What the letter of a redrive that failed is to be told, once.
     pub(crate) fn take_redriven(&mut self) -> Option<Failed> {
-        match self.burial.as_deref_mut()? {
+        match self.story.burial.as_deref_mut()? {
             Burial::Redriven(_, failed) => Some(std::mem::take(failed)),
             Burial::Stored(_) | Burial::Refused(_) => None,
         }
@@ -289,8 +296,8 @@ impl<E> RecoveryError<E> {
     /// Lets a retry around this call know, in the very poll in which it ends, that trying again is in vain.
     /// The last word is this call's own, whatever a hook or a queue of letters has noted meanwhile.
     pub(crate) fn note(&self) {
-        if self.attempts > 1 || self.reason.speaks_for_retries_around() {
-            nested::note(&self.name);
+        if self.story.attempts > 1 || self.story.reason.speaks_for_retries_around() {
+            nested::note(&self.story.name);
         } else {
             nested::clear();
         }
@@ -298,9 +305,8 @@ impl<E> RecoveryError<E> {
 
     /// Changes the operation's error and keeps the rest.
     pub fn map<F>(self, change: impl FnOnce(E) -> F) -> RecoveryError<F> {
-        let Self { name, reason, error, classification, timed_out, attempts, elapsed, burial } = self;
-        let error = error.map(change);
-        RecoveryError { name, reason, error, classification, timed_out, attempts, elapsed, burial }
+        let Self { error, story } = self;
+        RecoveryError { error: error.map(change), story }
     }
 
     /// Makes it an error whose source can be walked when `E` itself is a box of an error: for
@@ -327,20 +333,24 @@ impl<E> RecoveryError<E> {
 
 impl<E> fmt::Display for RecoveryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let s = if self.attempts == 1 { "" } else { "s" };
-        write!(f, "`{}` gave up after {} attempt{s}: {}", self.name, self.attempts, self.reason)
+        let s = if self.story.attempts == 1 { "" } else { "s" };
+        write!(
+            f,
+            "`{}` gave up after {} attempt{s}: {}",
+            self.story.name, self.story.attempts, self.story.reason
+        )
     }
 }
 
 impl<E: fmt::Debug> fmt::Debug for RecoveryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecoveryError")
-            .field("name", &self.name)
-            .field("reason", &self.reason)
+            .field("name", &self.story.name)
+            .field("reason", &self.story.reason)
             .field("error", &self.error)
-            .field("attempts", &self.attempts)
-            .field("elapsed", &self.elapsed)
-            .field("burial", &self.burial)
+            .field("attempts", &self.story.attempts)
+            .field("elapsed", &self.story.elapsed)
+            .field("burial", &self.story.burial)
             .finish_non_exhaustive()
     }
 }

@@ -266,7 +266,7 @@ mod tests {
         let error = execute_with_recovery(recovery.with_context(&call), fails).await.unwrap_err();
         assert_eq!(queue.stats().await.unwrap().pushed, 1, "the letter that it came from");
         assert_eq!(error.dead_letter(), Some(id));
-        let Some(Burial::Redriven(_, failed)) = error.burial.as_deref() else { panic!("{error:?}") };
+        let Some(Burial::Redriven(_, failed)) = error.story.burial.as_deref() else { panic!("{error:?}") };
         assert_eq!(failed.attempts.total(), 3, "its attempts are kept for that letter");
         assert_eq!(failed.error.as_ref().unwrap().to_string(), "still down");
     }

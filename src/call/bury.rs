@@ -61,8 +61,8 @@ impl<'r, E> Graveyard<'r, E> {
 
     /// How a redrive failed, for its letter: told in the same words as a new letter would be.
     pub(super) fn failed(&self, error: &RecoveryError<E>, history: History) -> Failed {
-        let failed = Failed::from(history).reason(error.reason.of_death()).error(self.chain(error));
-        match &error.classification {
+        let failed = Failed::from(history).reason(error.story.reason.of_death()).error(self.chain(error));
+        match &error.story.classification {
             Some(answer) => failed.classified(answer),
             None => failed,
         }
@@ -78,8 +78,8 @@ impl<'r, E> Graveyard<'r, E> {
             Some(context) => context.letter(),
             None => DeadLetter::new(self.name),
         };
-        letter = letter.reason(error.reason.of_death()).error(self.chain(error));
-        if let Some(answer) = &error.classification {
+        letter = letter.reason(error.story.reason.of_death()).error(self.chain(error));
+        if let Some(answer) = &error.story.classification {
             letter = letter.classified(answer);
         }
         let letter = letter.attempts(history);
@@ -103,8 +103,8 @@ impl<'r, E> Graveyard<'r, E> {
     /// The operation's error if there is one, or else what our own policies say.
     fn chain(&self, error: &RecoveryError<E>) -> ErrorChain {
         match &error.error {
-            Some(inner) if !matches!(error.reason, Reason::CircuitOpen(_)) => (self.describe)(inner),
-            _ => ErrorChain::from_display(&error.reason),
+            Some(inner) if !matches!(error.story.reason, Reason::CircuitOpen(_)) => (self.describe)(inner),
+            _ => ErrorChain::from_display(&error.story.reason),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::call::bury::Graveyard;
 use crate::call::policies::Policies;
 use crate::classification::{Category, Classification};
 use crate::dead_letter::{PushError, Receipt};
-use crate::error::{self, Reason, RecoveryError};
+use crate::error::{self, Reason, RecoveryError, Story};
 use crate::event::{DelaySource, Event};
 use crate::time::Now;
 
@@ -24,7 +24,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         let burial = match (graveyard, redriven) {
             (Some(graveyard), Some(letter)) => {
                 let failed = Box::new(graveyard.failed(&error, history));
-                error.burial = Some(Box::new(error::Burial::Redriven(letter, failed)));
+                error.story.burial = Some(Box::new(error::Burial::Redriven(letter, failed)));
                 None
             }
             (Some(graveyard), None) => Some(graveyard.bury(&error, history)),
@@ -45,16 +45,16 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         let (error, classification, timed_out) =
             past.map(|past| (past.error.take(), past.classification, past.timed_out)).unwrap_or_default();
         let elapsed = self.started.map(|started| now.get().saturating_duration_since(started));
-        RecoveryError {
+        let story = Story {
             name: self.policies.name(),
             reason,
-            error,
             classification,
             timed_out,
             attempts: self.attempts,
             elapsed: elapsed.unwrap_or_default(),
             burial: None,
-        }
+        };
+        RecoveryError { error, story: Box::new(story) }
     }
 
     /// The queue has answered, and the call has ended.
@@ -70,7 +70,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
                 Err(_) => Event::LetterRefused { call },
             });
         }
-        error.burial = Some(Box::new(match answer {
+        error.story.burial = Some(Box::new(match answer {
             Ok(receipt) => error::Burial::Stored(receipt.id),
             Err(refusal) => error::Burial::Refused(refusal),
         }));
@@ -121,10 +121,10 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if let Some(observers) = self.policies.observers() {
             observers.tell(|| Event::GaveUp {
                 call: self.policies.info(),
-                attempts: error.attempts,
-                took: error.elapsed,
-                reason: error.reason.name(),
-                category: error.classification.map(|answer| answer.category()),
+                attempts: error.story.attempts,
+                took: error.story.elapsed,
+                reason: error.story.reason.name(),
+                category: error.story.classification.map(|answer| answer.category()),
             });
         }
     }
