@@ -88,17 +88,21 @@ use crate::time::{self, Instant, Now};
 /// fleet must not be given a reserve per client, and the gate, come from simulating fleets of 10 to 1,000,000
 /// clients in faults of all kinds. The lab (feature `lab`) repeats that.
 #[derive(Clone)]
-pub struct Throttle {
+pub struct Throttle(Arc<Seen>);
+
+/// What clones share, behind one pointer: to see that all is well takes two loads.
+struct Seen {
+    /// What one that adapts has seen. That of another kind is never calm.
+    cell: Cell,
     learned: Learned,
-    tally: Arc<Tally>,
+    tally: Tally,
 }
 
-/// What has been seen, and the rules by which it is judged.
-#[derive(Clone)]
+/// The rules by which it is judged, and what those of other kinds have seen.
 enum Learned {
-    Adaptive(Arc<Cell>, Arc<Rules>),
-    Sre(Arc<Sre>),
-    Cubic(Arc<Cubic>),
+    Adaptive(Arc<Rules>),
+    Sre(Box<Sre>),
+    Cubic(Box<Cubic>),
 }
 
 impl Throttle {
@@ -122,43 +126,47 @@ impl Throttle {
     }
 
     fn adaptive(rules: Rules) -> Self {
-        Self::new(Learned::Adaptive(Arc::new(Cell::new(&rules)), Arc::new(rules)))
+        Self::new(Learned::Adaptive(Arc::new(rules)))
     }
 
     fn new(learned: Learned) -> Self {
-        Self { learned, tally: Arc::default() }
+        let cell = match &learned {
+            Learned::Adaptive(rules) => Cell::new(rules),
+            Learned::Sre(_) | Learned::Cubic(_) => Cell::unused(),
+        };
+        Self(Arc::new(Seen { cell, learned, tally: Tally::default() }))
     }
 
     /// A throttle with the same settings that has seen nothing yet: for another endpoint, shard or key.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        let learned = match &self.learned {
-            Learned::Adaptive(_, rules) => Learned::Adaptive(Arc::new(Cell::new(rules)), Arc::clone(rules)),
-            Learned::Sre(sre) => Learned::Sre(Arc::new(sre.fresh())),
-            Learned::Cubic(_) => Learned::Cubic(Arc::new(Cubic::new())),
+        let learned = match &self.0.learned {
+            Learned::Adaptive(rules) => Learned::Adaptive(Arc::clone(rules)),
+            Learned::Sre(sre) => Learned::Sre(Box::new(sre.fresh())),
+            Learned::Cubic(_) => Learned::Cubic(Box::new(Cubic::new())),
         };
         Self::new(learned)
     }
 
     /// Whether nobody else holds it, and it knows nothing that matters.
     pub(crate) fn equals_a_fresh_one(&self) -> bool {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => {
-                let forgotten = || cell.state().is_forgotten(rules, time::now());
-                Arc::strong_count(cell) == 1 && (cell.is_calm() || forgotten())
+        let harmless = match &self.0.learned {
+            Learned::Adaptive(rules) => {
+                self.0.cell.is_calm() || self.0.cell.state().is_forgotten(rules, time::now())
             }
-            Learned::Sre(sre) => Arc::strong_count(sre) == 1 && sre.seen(time::now()).1 <= 0.0,
-            Learned::Cubic(cubic) => Arc::strong_count(cubic) == 1 && !cubic.seen(time::now()).limits,
-        }
+            Learned::Sre(sre) => sre.seen(time::now()).1 <= 0.0,
+            Learned::Cubic(cubic) => !cubic.seen(time::now()).limits,
+        };
+        harmless && Arc::strong_count(&self.0) == 1
     }
 
     /// What it has seen, and what it makes of it.
     #[must_use]
     pub fn snapshot(&self) -> ThrottleSnapshot {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => ThrottleSnapshot::of(&cell.state(), rules, &self.tally),
-            Learned::Sre(sre) => ThrottleSnapshot::of_sre(sre, &self.tally, time::now()),
-            Learned::Cubic(cubic) => ThrottleSnapshot::of_cubic(cubic, &self.tally, time::now()),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => ThrottleSnapshot::of(&self.0.cell.state(), rules, &self.0.tally),
+            Learned::Sre(sre) => ThrottleSnapshot::of_sre(sre, &self.0.tally, time::now()),
+            Learned::Cubic(cubic) => ThrottleSnapshot::of_cubic(cubic, &self.0.tally, time::now()),
         }
     }
 
@@ -166,16 +174,13 @@ impl Throttle {
     /// teaches nothing.
     #[inline(always)]
     pub(crate) fn is_calm(&self) -> bool {
-        match &self.learned {
-            Learned::Adaptive(cell, _) => cell.is_calm(),
-            Learned::Sre(_) | Learned::Cubic(_) => false,
-        }
+        self.0.cell.is_calm()
     }
 
     /// Whether a first attempt may be made.
     pub(crate) fn admit(&self, priority: Priority, now: &Now) -> Result<(), Throttled> {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => cell.admit(rules, priority, now),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => self.0.cell.admit(rules, priority, now),
             Learned::Sre(sre) => sre.admit(now.get()),
             Learned::Cubic(cubic) => cubic.admit(now.get()),
         }
@@ -184,8 +189,8 @@ impl Throttle {
 
     /// An attempt ended with a value.
     pub(crate) fn succeeded(&self, ended: &Attempted, now: &Now) {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => cell.succeeded(rules, ended, now),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => self.0.cell.succeeded(rules, ended, now),
             Learned::Sre(sre) => sre.succeeded(now.get()),
             Learned::Cubic(cubic) => cubic.succeeded(now.get()),
         }
@@ -193,8 +198,8 @@ impl Throttle {
 
     /// An attempt failed.
     pub(crate) fn failed(&self, ended: &Attempted, now: &Now) {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => cell.failed(rules, ended, now),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => self.0.cell.failed(rules, ended, now),
             Learned::Sre(sre) => sre.failed(ended, now.get()),
             Learned::Cubic(cubic) => cubic.failed(ended, now.get()),
         }
@@ -202,7 +207,7 @@ impl Throttle {
 
     /// An attempt ended in an error that says nothing of the dependency, but that it answered.
     pub(crate) fn answered(&self, now: &Now) {
-        match &self.learned {
+        match &self.0.learned {
             Learned::Adaptive(..) => {}
             Learned::Sre(sre) => sre.succeeded(now.get()),
             Learned::Cubic(cubic) => cubic.succeeded(now.get()),
@@ -211,7 +216,7 @@ impl Throttle {
 
     /// A retry after an error of this category ended, and whether it helped.
     pub(crate) fn repeated(&self, category: Category, helped: bool) {
-        self.tally.repeated(category, helped);
+        self.0.tally.repeated(category, helped);
     }
 
     /// Takes a token for a retry of an attempt that failed, or says why there is none. `error` is the category
@@ -222,17 +227,17 @@ impl Throttle {
         failed: &Attempted,
         now: &Now,
     ) -> Result<Leave, Withheld> {
-        self.take(error, failed, now).inspect_err(|why| self.tally.withheld(*why))
+        self.take(error, failed, now).inspect_err(|why| self.0.tally.withheld(*why))
     }
 
     fn take(&self, error: Option<Category>, failed: &Attempted, now: &Now) -> Result<Leave, Withheld> {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => {
-                cell.reserve(rules, failed)?;
-                let leave = Leave(Taken::Token(Arc::clone(cell), Arc::clone(rules)));
+        match &self.0.learned {
+            Learned::Adaptive(rules) => {
+                self.0.cell.reserve(rules, failed)?;
+                let leave = Leave(Taken::Token(self.clone()));
                 // Asked last, so that the few that are let through to find out are made.
                 match error.filter(|_| !failed.hinted) {
-                    Some(error) if !self.tally.may_help(error) => Err(Withheld::Hopeless),
+                    Some(error) if !self.0.tally.may_help(error) => Err(Withheld::Hopeless),
                     _ => Ok(leave),
                 }
             }
@@ -242,7 +247,7 @@ impl Throttle {
             }
             Learned::Cubic(cubic) => {
                 let cost = cubic.reserve(failed, now.get())?;
-                Ok(Leave(Taken::Cost(Arc::clone(cubic), cost)))
+                Ok(Leave(Taken::Cost(self.clone(), cost)))
             }
         }
     }
@@ -250,8 +255,8 @@ impl Throttle {
     /// How long a caller who waits must wait for a retry that nothing but time allows. More than nothing,
     /// where nothing was allowed just now.
     pub(crate) fn next_trickle_in(&self, now: Instant) -> Duration {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => cell.next_trickle_in(rules, now),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => self.0.cell.next_trickle_in(rules, now),
             Learned::Sre(sre) => sre.next_slice_in(now),
             Learned::Cubic(cubic) => cubic.next_retry_in(now),
         }
@@ -259,8 +264,8 @@ impl Throttle {
 
     /// Lets a caller who has waited retry, if nobody was faster.
     pub(crate) fn take_trickle(&self, now: Instant) -> bool {
-        match &self.learned {
-            Learned::Adaptive(cell, rules) => cell.take_trickle(rules, now),
+        match &self.0.learned {
+            Learned::Adaptive(rules) => self.0.cell.take_trickle(rules, now),
             // Asked again, they say by themselves whether the wait was enough.
             Learned::Sre(_) | Learned::Cubic(_) => false,
         }
@@ -328,8 +333,8 @@ pub(crate) struct Leave(Taken);
 
 enum Taken {
     Nothing,
-    Token(Arc<Cell>, Arc<Rules>),
-    Cost(Arc<Cubic>, f64),
+    Token(Throttle),
+    Cost(Throttle, f64),
 }
 
 impl Leave {
@@ -348,10 +353,15 @@ impl Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        match &self.0 {
-            Taken::Nothing => {}
-            Taken::Token(cell, rules) => cell.give_back(rules),
-            Taken::Cost(cubic, cost) => cubic.give_back(*cost),
+        let (throttle, cost) = match &self.0 {
+            Taken::Nothing => return,
+            Taken::Token(throttle) => (throttle, 1.0),
+            Taken::Cost(throttle, cost) => (throttle, *cost),
+        };
+        match &throttle.0.learned {
+            Learned::Adaptive(rules) => throttle.0.cell.give_back(rules),
+            Learned::Sre(_) => {}
+            Learned::Cubic(cubic) => cubic.give_back(cost),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::cell::Cell;
 use super::cubic::Cubic;
 use super::rules::Rules;
 use super::sre::Sre;
@@ -14,26 +13,23 @@ impl Throttle {
     /// A throttle with the same settings that has seen nothing yet and counts time from `origin`. It draws from
     /// this seed, if its settings name no other.
     pub(crate) fn anew(&self, origin: Instant, seed: u64) -> Self {
-        let like_this = self.fresh();
-        let learned = match &self.learned {
-            Learned::Adaptive(_, rules) => {
+        Self::new(match &self.0.learned {
+            Learned::Adaptive(rules) => {
                 let settings = rules.settings.clone();
                 let dice = Dice::seeded(settings.seed.unwrap_or(seed));
-                let rules = Rules { settings, origin, dice };
-                Learned::Adaptive(Arc::new(Cell::new(&rules)), Arc::new(rules))
+                Learned::Adaptive(Arc::new(Rules { settings, origin, dice }))
             }
             Learned::Sre(sre) => {
-                Learned::Sre(Arc::new(Sre { start: origin, ..Sre::new(sre.k, Dice::seeded(seed)) }))
+                Learned::Sre(Box::new(Sre { start: origin, ..Sre::new(sre.k, Dice::seeded(seed)) }))
             }
-            Learned::Cubic(_) => Learned::Cubic(Arc::new(Cubic { start: origin, ..Cubic::new() })),
-        };
-        Self { learned, ..like_this }
+            Learned::Cubic(_) => Learned::Cubic(Box::new(Cubic { start: origin, ..Cubic::new() })),
+        })
     }
 
     /// One more like this one, which was made [anew](Self::anew), for the client of this number. What adapts
     /// shares its settings and its draws with the others, so that a million of them fit into memory.
     pub(crate) fn one_more(&self, origin: Instant, seed: u64) -> Self {
-        match &self.learned {
+        match &self.0.learned {
             Learned::Adaptive(..) => self.fresh(),
             Learned::Sre(_) | Learned::Cubic(_) => self.anew(origin, seed),
         }

@@ -29,6 +29,11 @@ impl Cell {
         Self { word: AtomicU32::new(TROUBLED), state: Lock::new(State::new(rules)) }
     }
 
+    /// One that never learns, and so is never calm.
+    pub(super) fn unused() -> Self {
+        Self { word: AtomicU32::new(TROUBLED), state: Lock::new(State::with(0.0)) }
+    }
+
     #[inline(always)]
     pub(super) fn is_calm(&self) -> bool {
         self.word.load(Ordering::Relaxed) & TROUBLED == 0

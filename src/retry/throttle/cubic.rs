@@ -1,6 +1,5 @@
 //! The client's limit of its own rate in the adaptive mode of the AWS SDKs: CUBIC, as TCP has it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attempted, Learned, Throttle, Withheld};
@@ -65,7 +64,7 @@ impl Throttle {
     /// ```
     #[must_use]
     pub fn aws_adaptive() -> Self {
-        Self::new(Learned::Cubic(Arc::new(Cubic::new())))
+        Self::new(Learned::Cubic(Box::new(Cubic::new())))
     }
 }
 

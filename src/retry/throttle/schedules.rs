@@ -22,8 +22,8 @@ fn builder(capacity: u32) -> ThrottleBuilder {
 }
 
 fn parts(throttle: &Throttle) -> (&Cell, &Rules) {
-    let Learned::Adaptive(cell, rules) = &throttle.learned else { panic!("one that adapts") };
-    (cell, rules)
+    let Learned::Adaptive(rules) = &throttle.0.learned else { panic!("one that adapts") };
+    (&throttle.0.cell, rules)
 }
 
 /// A throttle for a model, and when it began.

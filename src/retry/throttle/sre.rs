@@ -1,6 +1,5 @@
 //! Client-side throttling as the SRE book has it: turn calls away in the proportion in which the backend would.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Attempted, Learned, Throttle};
@@ -69,7 +68,7 @@ impl Throttle {
         if !(k >= 1.0 && k.is_finite()) {
             return Err(Check("sre throttle").refuse("k", k, "at least 1.0 and finite"));
         }
-        Ok(Self::new(Learned::Sre(Arc::new(Sre::new(k, Dice::Fresh)))))
+        Ok(Self::new(Learned::Sre(Box::new(Sre::new(k, Dice::Fresh)))))
     }
 }
 

@@ -93,8 +93,13 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(rules: &Rules) -> Self {
+        Self::with(rules.capacity())
+    }
+
+    /// One that has seen nothing and has these tokens.
+    pub(super) const fn with(tokens: f32) -> Self {
         Self {
-            tokens: rules.capacity(),
+            tokens,
             overload: 0.0,
             admission: 1.0,
             gap: 0.0,

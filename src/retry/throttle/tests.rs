@@ -16,7 +16,7 @@ struct Client {
 impl Client {
     fn new(builder: ThrottleBuilder) -> Self {
         let throttle = builder.seed(1).build().unwrap();
-        let Learned::Adaptive(_, rules) = &throttle.learned else { panic!("it adapts") };
+        let Learned::Adaptive(rules) = &throttle.0.learned else { panic!("it adapts") };
         let now = rules.origin;
         Self { throttle, now }
     }
