@@ -23,6 +23,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The first one of a call without a deadline, as far as is known yet.
+    pub(crate) const FIRST: Self = Self::new(1, None);
+
     pub(crate) const fn new(number: u32, deadline: Option<Instant>) -> Self {
         Self { number, hedge: 0, deadline }
     }

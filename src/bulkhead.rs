@@ -34,7 +34,7 @@ pub use self::entrance::Entrance;
 pub(crate) use self::entrance::Entrant;
 pub use self::full::{Full, FullReason};
 use self::gate::{Counts, Gate};
-pub(crate) use self::hold::Hold;
+pub(crate) use self::hold::{Hold, Taken};
 pub use self::order::QueueOrder;
 use self::pool::PartCounts;
 pub use self::snapshot::{BulkheadSnapshot, PartitionSnapshot};
@@ -170,6 +170,12 @@ impl Bulkhead {
             Some(name) if !self.settings.partitions.is_empty() => self.settings.partitions.get(name),
             _ => Some(&self.gate),
         }
+    }
+
+    /// Takes a slot if one is free and there is nothing more to it.
+    #[inline(always)]
+    pub(crate) fn take_plainly(&self) -> Option<Taken<'_>> {
+        self.gate.try_take().is_ok().then(|| Taken::of(&self.gate))
     }
 
     /// Takes a slot, and waits in the queue for one if it has to.

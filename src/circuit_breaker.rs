@@ -29,6 +29,7 @@ pub use self::half_open::HalfOpen;
 pub use self::keyed::CircuitBreakers;
 pub use self::open::Open;
 pub use self::permit::Permit;
+pub(crate) use self::permit::PlainPermit;
 use self::rules::Rules;
 pub use self::rules::{Abandoned, CircuitBreakerBuilder, Ramp};
 pub use self::snapshot::{CircuitSnapshot, CircuitState};

@@ -11,51 +11,59 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 thread_local! {
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
-    static GAVE_UP: Cell<bool> = const { Cell::new(false) };
+    /// How many calls listen, one inside of the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// How many listened when the note was left; 0 where there is none.
+    static NOTED: Cell<u32> = const { Cell::new(0) };
     static WHO: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
-
-/// Whether somebody farther out was listening before.
-#[derive(Clone, Copy)]
-pub(crate) struct Before(bool);
 
 /// Listens to what the operation calls, until [`listened`]. If the operation unwinds in between, somebody
 /// seems to listen for ever, and the next to give up leaves a note that nobody reads: no harm.
 #[inline]
-pub(crate) fn listen() -> Before {
-    GAVE_UP.set(false);
-    Before(LISTENING.replace(true))
+pub(crate) fn listen() {
+    DEPTH.set(DEPTH.get().wrapping_add(1));
 }
 
-/// The poll is over. Who gave up in it can be [taken](take), or must be [forgotten](clear).
+/// The poll is over. Who gave up in it can be [heard](heard), or must be [forgotten](clear).
 #[inline]
-pub(crate) fn listened(before: Before) {
-    LISTENING.set(before.0);
+pub(crate) fn listened() {
+    DEPTH.set(DEPTH.get().wrapping_sub(1));
 }
 
 /// Forgets the note.
 #[inline]
 pub(crate) fn clear() {
-    GAVE_UP.set(false);
+    NOTED.set(0);
 }
 
 /// Notes that a call of ours gave up for good, or that a policy of ours refused.
 #[inline]
 pub(crate) fn note(who: &Arc<str>) {
-    if LISTENING.get() {
+    if DEPTH.get() > 0 {
         note_down(who);
     }
 }
 
 #[cold]
 fn note_down(who: &Arc<str>) {
-    GAVE_UP.set(true);
+    NOTED.set(DEPTH.get());
     WHO.set(Some(Arc::clone(who)));
 }
 
-/// Who gave up within the last poll of the operation, if anybody did.
+/// Who gave up within the last poll of the operation that was listened to, if anybody did.
+#[cold]
+pub(crate) fn heard() -> Option<Arc<str>> {
+    take_from(DEPTH.get().wrapping_add(1))
+}
+
+/// Who has left a note for the call that listens, if anybody did. For one in between, who does not listen itself.
 #[cold]
 pub(crate) fn take() -> Option<Arc<str>> {
-    GAVE_UP.replace(false).then(|| WHO.take()).flatten()
+    take_from(DEPTH.get())
+}
+
+fn take_from(depth: u32) -> Option<Arc<str>> {
+    let noted = NOTED.replace(0);
+    (noted != 0 && noted == depth).then(|| WHO.take()).flatten()
 }

@@ -80,6 +80,8 @@ struct Parts<E> {
     letters: Option<Letters<E>>,
     letter_timeout: Duration,
     observers: Observers,
+    /// Whether there is nobody to ask and to tell of a success but throttle, breaker and bulkhead.
+    plain: bool,
     before_retry: Option<Box<AskBeforeRetry<E>>>,
     on_give_up: Option<Box<TellGiveUp<E>>>,
     shards: Shards,

@@ -97,6 +97,24 @@ impl Drop for Hold<'_> {
     }
 }
 
+/// A slot that was just taken, for one who makes sure that it is given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken<'b>(&'b Arc<Gate>);
+
+impl<'b> Taken<'b> {
+    /// For one who has just taken a slot of this gate.
+    #[inline(always)]
+    pub(super) const fn of(gate: &'b Arc<Gate>) -> Self {
+        Self(gate)
+    }
+
+    /// The slot, which gives itself back.
+    #[inline(always)]
+    pub(crate) fn hold(self) -> Hold<'b> {
+        Hold::taken(self.0)
+    }
+}
+
 /// A place in line: leaves it when dropped.
 #[derive(Debug)]
 pub(super) struct Place<'b> {

@@ -46,16 +46,43 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     plan.pass.assume(Outcome::Failure);
-    let before = nested::listen();
+    let polled = poll_operation(attempt, cx);
+    limited(polled, plan, limit, cx)
+}
+
+/// Polls the operation, and listens to what it calls.
+#[inline(always)]
+pub(super) fn poll_operation<Fut, T, E>(attempt: Pin<&mut Fut>, cx: &mut Context<'_>) -> Poll<Result<T, E>>
+where
+    Fut: Future<Output = Result<T, E>>,
+{
+    nested::listen();
     let polled = attempt.poll(cx);
-    nested::listened(before);
+    nested::listened();
+    if !matches!(polled, Poll::Ready(Err(_))) {
+        // It came through, whoever gave up inside; or it goes on, and whoever looks at the note next is not about
+        // this operation.
+        nested::clear();
+    }
+    polled
+}
+
+/// What a poll of the operation comes to under the attempt's limits.
+#[inline]
+pub(super) fn limited<'r, P, T, E, S>(
+    polled: Poll<Result<T, E>>,
+    plan: &mut Plan<'r, P, E, S>,
+    limit: Pin<&mut Timer>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Result<T, E>, Cut>>
+where
+    P: Policies<'r, E>,
+    E: 'r,
+    S: Default,
+{
     if let Poll::Ready(result) = polled {
-        if result.is_ok() {
-            nested::clear(); // whoever gave up inside, the operation came through
-        }
         return Poll::Ready(Ok(result));
     }
-    nested::clear(); // it goes on, and whoever looks at the note next is not about this operation
     plan.pass.assume(Outcome::Abandoned);
     poll_limits(plan, limit, cx).map(Err)
 }

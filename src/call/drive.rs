@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::aside::{Aside, Before};
 use super::attempt::{self, Cut};
 use super::judge::Judge;
+use super::pass::Given;
 use super::plan::{Instead, Plan};
 use super::policies::{Gives, Policies};
 use crate::attempt::Attempt;
@@ -91,25 +92,75 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
-    // A call that is let through and succeeds goes straight down through here. Every other way is a turn.
+    // A call to which nobody has more to say than yes, and whose operation is ready at once, goes straight down
+    // through here. Every other one goes on out of line.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.as_mut().project();
-        if let StageProj::New = this.stage.project() {
-            match this.plan.begin(&Now::unread()) {
-                Ok(()) => self.as_mut().start(),
-                Err(instead) => {
-                    if let Some(end) = self.as_mut().turn(instead, None) {
-                        return Poll::Ready(end);
+        let mut this = self.as_mut().project();
+        let StageProj::New = this.stage.as_mut().project() else { return self.go_on(None, cx) };
+        let Some(plain) = this.plan.begin_plainly() else { return self.go_on(None, cx) };
+        let Plan { policies, pass, .. } = this.plan;
+        let given = Given::new(plain, pass);
+        let attempt = (this.op)(Attempt::FIRST);
+        this.stage.set(Stage::Running { attempt });
+        let StageProj::Running { attempt } = this.stage.as_mut().project() else { unreachable!() };
+        match attempt::poll_operation(attempt, cx) {
+            Poll::Ready(Ok(value)) => {
+                // The operation goes before what it was given.
+                this.stage.set(Stage::Done);
+                match policies.judge(&value) {
+                    None => {
+                        given.succeed(&Now::unread());
+                        this.plan.succeeded_plainly();
+                        Poll::Ready(Ok(value))
+                    }
+                    Some(answer) => {
+                        drop(given);
+                        self.not_good_enough(value, answer, cx)
                     }
                 }
             }
+            polled => {
+                drop(given);
+                self.go_on(Some(polled), cx)
+            }
         }
+    }
+}
+
+/// What a call ends with, if it does.
+type End<T, E> = Option<Result<T, RecoveryError<E>>>;
+
+impl<'r, P, F, Fut, T, E> Drive<'r, P, F, Fut, T, E>
+where
+    P: Policies<'r, E> + Judge<T>,
+    E: 'r,
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    /// Whatever is not plain. `polled` is what the attempt has answered, if it was polled already.
+    #[inline(never)]
+    fn go_on(
+        mut self: Pin<&mut Self>,
+        mut polled: Option<Poll<Result<T, E>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, RecoveryError<E>>> {
         loop {
             let mut this = self.as_mut().project();
             let end = match this.stage.as_mut().project() {
+                StageProj::New => match this.plan.begin(&Now::unread()) {
+                    Ok(()) => {
+                        self.as_mut().start();
+                        None
+                    }
+                    Err(instead) => self.as_mut().turn(instead, None),
+                },
                 StageProj::Running { attempt } => {
-                    let ended = ready!(attempt::poll(attempt, this.plan, this.timer.as_mut(), cx));
+                    let ended = match polled.take() {
+                        Some(polled) => attempt::limited(polled, this.plan, this.timer.as_mut(), cx),
+                        None => attempt::poll(attempt, this.plan, this.timer.as_mut(), cx),
+                    };
+                    let ended = ready!(ended);
                     // The operation goes before any wait: it must not hold on to anything meanwhile.
                     this.stage.set(Stage::Done);
                     this.timer.disarm();
@@ -126,25 +177,28 @@ where
                     }
                 }
                 StageProj::Aside => ready!(self.as_mut().poll_aside(cx)),
-                StageProj::New | StageProj::Done => panic!("polled after it was ready"),
+                StageProj::Done => panic!("polled after it was ready"),
             };
             if let Some(end) = end {
                 return Poll::Ready(end);
             }
         }
     }
-}
 
-/// What a call ends with, if it does.
-type End<T, E> = Option<Result<T, RecoveryError<E>>>;
+    /// The first attempt gave a value at once that is not good enough.
+    #[cold]
+    fn not_good_enough(
+        mut self: Pin<&mut Self>,
+        value: T,
+        answer: Classification,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, RecoveryError<E>>> {
+        match self.as_mut().unfinished(value, answer) {
+            Some(end) => Poll::Ready(end),
+            None => self.go_on(None, cx),
+        }
+    }
 
-impl<'r, P, F, Fut, T, E> Drive<'r, P, F, Fut, T, E>
-where
-    P: Policies<'r, E> + Judge<T>,
-    E: 'r,
-    F: FnMut(Attempt) -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-{
     #[inline]
     fn start(self: Pin<&mut Self>) {
         let mut this = self.project();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bulkhead::Hold;
-use crate::circuit_breaker::Permit;
+use crate::bulkhead::{Hold, Taken};
+use crate::circuit_breaker::{Permit, PlainPermit};
 use crate::classification::Outcome;
 use crate::concurrency_limit::Leave;
 use crate::time::{Instant, Now};
@@ -11,6 +11,9 @@ use crate::time::{Instant, Now};
 /// What an attempt is given while it runs, and gives back. There is one for a call, filled anew for each of
 /// its attempts, and empty in between. Dropped, everything comes back.
 pub(crate) trait Pass<'r> {
+    /// The attempt has been given all that a plain one needs.
+    fn keep(&mut self, given: Plain<'r>);
+
     /// The circuit admits the attempt.
     fn admit(&mut self, permit: Permit<'r>);
 
@@ -37,8 +40,53 @@ pub(crate) trait Pass<'r> {
     fn count_out(&mut self, began: Instant, outcome: Outcome, overload: bool, now: &Now);
 }
 
+/// What an attempt is given by policies that have nothing to say but yes. Small, so that a call that is ready at
+/// once holds it in registers and never puts it away; who holds it gives it back by [`Given`].
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'r> {
+    pub(crate) permit: Option<PlainPermit<'r>>,
+    pub(crate) slot: Option<Taken<'r>>,
+}
+
+/// What a plain attempt was given, while its operation is polled for the first time. Dropped, by unwinding or
+/// because there is more to come, it is put where it lies for the rest of the attempt.
+pub(crate) struct Given<'a, 'r, S: Pass<'r>> {
+    plain: Option<Plain<'r>>,
+    pass: &'a mut S,
+}
+
+impl<'a, 'r, S: Pass<'r>> Given<'a, 'r, S> {
+    #[inline(always)]
+    pub(crate) fn new(plain: Plain<'r>, pass: &'a mut S) -> Self {
+        Self { plain: Some(plain), pass }
+    }
+
+    /// The attempt gave a value.
+    #[inline(always)]
+    pub(crate) fn succeed(mut self, now: &Now) {
+        let Some(Plain { permit, slot }) = self.plain.take() else { return };
+        let mut slot = slot.map_or_else(Hold::default, Taken::hold);
+        if let Some(permit) = permit {
+            permit.succeed(now);
+        }
+        slot.give_back();
+    }
+}
+
+impl<'r, S: Pass<'r>> Drop for Given<'_, 'r, S> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(plain) = self.plain {
+            self.pass.keep(plain);
+            self.pass.assume(Outcome::Failure);
+        }
+    }
+}
+
 /// Of a call without circuit breaker and bulkhead.
 impl<'r> Pass<'r> for () {
+    #[inline(always)]
+    fn keep(&mut self, _: Plain<'r>) {}
     #[inline(always)]
     fn admit(&mut self, _: Permit<'r>) {}
     #[inline(always)]
@@ -77,6 +125,11 @@ impl Default for Held<'_> {
 }
 
 impl<'r> Pass<'r> for Held<'r> {
+    fn keep(&mut self, Plain { permit, slot }: Plain<'r>) {
+        self.permit = permit.map_or_else(Permit::passenger, PlainPermit::permit);
+        self.slot = slot.map_or_else(Hold::default, Taken::hold);
+    }
+
     #[inline(always)]
     fn admit(&mut self, permit: Permit<'r>) {
         self.permit = permit.loose();

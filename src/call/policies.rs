@@ -51,6 +51,12 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn limits(&self) -> Limits;
     fn classify(&self, error: &E) -> Classification;
 
+    /// Whether a first attempt has to ask nobody but the throttle, the circuit and the bulkhead, and its success
+    /// need be told to nobody else.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// How much the call matters.
     fn priority(&self) -> Priority {
         Priority::Normal

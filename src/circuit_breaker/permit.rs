@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::circuit::Report;
-use super::{Core, way};
+use super::{CircuitBreaker, Core, way};
 use crate::classification::Outcome;
 use crate::sync::atomic::Ordering;
 use crate::time::{Instant, Now};
@@ -125,6 +125,38 @@ impl<'b> Permit<'b> {
     }
 }
 
+/// Leave to make one call while the circuit is plainly closed, of which a drop says nothing. Small enough for
+/// registers.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainPermit<'b> {
+    core: &'b Core,
+    word: u64,
+}
+
+impl CircuitBreaker {
+    /// As [`enter`](Self::enter), if nobody need be asked further.
+    #[inline(always)]
+    pub(crate) fn enter_plainly(&self) -> Option<PlainPermit<'_>> {
+        let word = self.core.word.load(Ordering::Acquire);
+        (word & way::OBSTACLES == 0).then(|| PlainPermit { core: &self.core, word })
+    }
+}
+
+impl<'b> PlainPermit<'b> {
+    /// The call gave a value.
+    #[inline(always)]
+    pub(crate) fn succeed(self, now: &Now) {
+        if !self.core.settle_success(self.word, None, now) {
+            self.core.report(self.word, None, None, Outcome::Success, None, &Now::from(now.get()));
+        }
+    }
+
+    /// The permit, which can be told more.
+    pub(crate) fn permit(self) -> Permit<'b> {
+        Permit::voter(self.core, self.word, None)
+    }
+}
+
 // Told piece by piece, so that a permit that is held for a moment need not stand in memory.
 impl Core {
     #[cold]
@@ -172,7 +204,7 @@ impl fmt::Debug for Permit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::circuit_breaker::{CircuitBreaker, HalfOpen, Ramp};
+    use crate::circuit_breaker::{HalfOpen, Ramp};
 
     const SECOND: Duration = Duration::from_secs(1);
 

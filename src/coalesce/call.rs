@@ -100,10 +100,10 @@ where
                     // when somebody drops this future.
                     let held = lead.take();
                     // A retry in the operation that gave up has done so for all: none around may repeat it.
-                    let before = nested::listen();
+                    nested::listen();
                     let polled = operation.poll(cx);
-                    nested::listened(before);
-                    let gave_up = nested::take();
+                    nested::listened();
+                    let gave_up = nested::heard();
                     let Poll::Ready(answer) = polled else {
                         *lead = held;
                         return Poll::Pending;

@@ -43,6 +43,7 @@ impl<E> RecoveryBuilder<E> {
             letters: None,
             letter_timeout: LETTER_TIMEOUT,
             observers: Observers::default(),
+            plain: false,
             before_retry: None,
             on_give_up: None,
             shards: Shards::default(),
@@ -260,6 +261,8 @@ impl<E> RecoveryBuilder<E> {
                 bulkhead.observe(Arc::clone(observer));
             }
         }
+        let asked = parts.cooldown.is_some() || parts.limiting.is_some();
+        parts.plain = !asked && parts.retry.rules().budget.is_none();
         Ok(Recovery { parts: Arc::new(parts) })
     }
 

@@ -115,6 +115,12 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
     }
 
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        let Using { parts, context, .. } = self.using;
+        parts.plain && context.is_none_or(|context| context.latest_end().is_none())
+    }
+
     fn classify(&self, error: &E) -> Classification {
         self.using.parts.classifier.classify(error)
     }

@@ -82,6 +82,11 @@ impl<'p, E: 'p, C: ErrorClassifier<E>, L: TimeLimits> Policies<'p, E> for Single
         Limits { attempt, call, until: None }
     }
 
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.rules.budget.is_none()
+    }
+
     fn classify(&self, error: &E) -> Classification {
         self.classifier.classify(error)
     }

@@ -2,7 +2,7 @@
 
 use super::{Instead, Plan, Then, Wait};
 use crate::bulkhead::{Bulkhead, Entrant, Hold};
-use crate::call::pass::Pass;
+use crate::call::pass::{Pass, Plain};
 use crate::call::policies::Policies;
 use crate::call::queue::Queue;
 use crate::circuit_breaker::{Open, Permit};
@@ -11,6 +11,7 @@ use crate::cooldown::Turn;
 use crate::error::Reason;
 use crate::event::DelaySource;
 use crate::rate_limit::Booking;
+use crate::retry::Throttle;
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now};
 
@@ -33,6 +34,26 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         self.enter(now)
+    }
+
+    /// As [`begin`](Self::begin), for the first attempt of a call to which nobody has more to say than yes. `None`
+    /// if somebody may have, and then nothing has been done.
+    #[inline(always)]
+    pub(in crate::call) fn begin_plainly(&mut self) -> Option<Plain<'r>> {
+        let is_calm = self.policies.throttle().is_none_or(Throttle::is_calm);
+        if !(self.policies.is_plain() && is_calm) || self.watched() {
+            return None;
+        }
+        let permit = match self.policies.breaker() {
+            Some(breaker) => Some(breaker.enter_plainly()?),
+            None => None,
+        };
+        let slot = match self.policies.bulkhead() {
+            Some(bulkhead) => Some(bulkhead.take_plainly()?),
+            None => None,
+        };
+        self.attempts = 1;
+        Some(Plain { permit, slot })
     }
 
     #[cold]

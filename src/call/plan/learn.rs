@@ -35,10 +35,21 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         }
     }
 
+    /// The attempt that was begun plainly gave a value at once, and pass and slot have been given back.
+    #[inline(always)]
+    pub(in crate::call) fn succeeded_plainly(&mut self) {
+        if !self.policies.throttle().is_none_or(Throttle::is_calm) {
+            self.teach_success(&Now::unread());
+        }
+        if self.watched() {
+            self.tell_succeeded(&Now::unread());
+        }
+    }
+
     /// The attempt failed, or was cut short. Everyone learns from the one answer about it.
     #[cold]
     pub(crate) fn failed(&mut self, result: Result<E, Cut>, now: &Now) -> Instead<'r> {
-        let inner = nested::take();
+        let inner = nested::heard();
         let cut = result.as_ref().err().copied();
         let (failure, answer) = match result {
             Ok(error) => {
