@@ -71,6 +71,8 @@ struct Parts<E> {
     retry: RetryPolicy<Timed>,
     /// Of the recovery; where it says nothing, of its retry.
     limits: Limits,
+    /// What follows from the attempt's limit for the throttle.
+    slow_after: Option<Duration>,
     /// The breaker, and the throttle of the retry policy.
     whole: Shard,
     cooldown: Option<Cooldown>,

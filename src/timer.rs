@@ -56,6 +56,16 @@ impl Timer {
         sleep.as_pin_mut().expect("a sleep was armed just above").poll(cx)
     }
 
+    /// Whether there is a moment that it goes on waiting for. For one who asks again and wants no other moment.
+    pub(crate) fn poll_again(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        self.project().sleep.as_pin_mut().is_some_and(|armed| armed.poll(cx).is_pending())
+    }
+
+    /// Whether the moment that it waited for has come.
+    pub(crate) fn has_come(&self) -> bool {
+        self.sleep.as_ref().is_some_and(Sleep::is_elapsed)
+    }
+
     /// Gives the place in the timer wheel back.
     pub(crate) fn disarm(self: Pin<&mut Self>) {
         self.project().sleep.set(None);

@@ -81,6 +81,7 @@ where
     S: Default,
 {
     if let Poll::Ready(result) = polled {
+        plan.slow |= limit.has_come();
         return Poll::Ready(Ok(result));
     }
     plan.pass.assume(Outcome::Abandoned);
@@ -88,9 +89,9 @@ where
 }
 
 /// Ready once one of the attempt's limits has come.
-fn poll_limits<'r, P, E, S>(
+pub(super) fn poll_limits<'r, P, E, S>(
     plan: &mut Plan<'r, P, E, S>,
-    limit: Pin<&mut Timer>,
+    mut limit: Pin<&mut Timer>,
     cx: &mut Context<'_>,
 ) -> Poll<Cut>
 where
@@ -98,10 +99,18 @@ where
     E: 'r,
     S: Default,
 {
+    if limit.as_mut().poll_again(cx) {
+        return Poll::Pending; // within one attempt no limit moves
+    }
     let now = Now::unread();
-    let Some((until, cut)) = plan.pends_until(&now) else { return Poll::Pending };
-    ready!(limit.poll_at(&now, until, cx));
-    Poll::Ready(cut)
+    loop {
+        let Some((until, cut)) = plan.looks_at(&now) else { return Poll::Pending };
+        ready!(limit.as_mut().poll_at(&now, until, cx));
+        match cut {
+            Some(cut) => return Poll::Ready(cut),
+            None => plan.slow = true,
+        }
+    }
 }
 
 /// Ready once the call must have ended. For what has no limit of its own: a place in the queue, a hook.

@@ -10,11 +10,11 @@ use pin_project_lite::pin_project;
 use super::aside::{Aside, Before};
 use super::attempt::{self, Cut};
 use super::judge::Judge;
-use super::pass::Given;
+use super::pass::{Given, Pass};
 use super::plan::{Instead, Plan};
 use super::policies::{Gives, Policies};
 use crate::attempt::Attempt;
-use crate::classification::Classification;
+use crate::classification::{Classification, Outcome};
 use crate::error::RecoveryError;
 use crate::time::Now;
 use crate::timer::Timer;
@@ -97,7 +97,7 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
-        let StageProj::New = this.stage.as_mut().project() else { return self.go_on(None, cx) };
+        let StageProj::New = this.stage.as_mut().project() else { return self.poll_again(cx) };
         let Some(plain) = this.plan.begin_plainly() else { return self.go_on(None, cx) };
         let Plan { policies, pass, .. } = this.plan;
         let given = Given::new(plain, pass);
@@ -120,9 +120,13 @@ where
                     }
                 }
             }
-            polled => {
+            Poll::Pending => {
                 drop(given);
-                self.go_on(Some(polled), cx)
+                self.pends(cx)
+            }
+            failed => {
+                drop(given);
+                self.go_on(Some(failed), cx)
             }
         }
     }
@@ -138,6 +142,46 @@ where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    /// The attempt under way is pending: until one of its limits has come.
+    #[inline(never)]
+    fn pends(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecoveryError<E>>> {
+        let mut this = self.as_mut().project();
+        this.plan.pass.assume(Outcome::Abandoned);
+        let cut = ready!(attempt::poll_limits(this.plan, this.timer.as_mut(), cx));
+        this.stage.set(Stage::Done);
+        this.timer.disarm();
+        match self.as_mut().failed(Err(cut)) {
+            Some(end) => Poll::Ready(end),
+            None => self.go_on(None, cx),
+        }
+    }
+
+    /// Not for the first time. An attempt that was pending and now gives a value needs nothing more than this.
+    #[inline(never)]
+    fn poll_again(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecoveryError<E>>> {
+        let mut this = self.as_mut().project();
+        let StageProj::Running { attempt } = this.stage.as_mut().project() else {
+            return self.go_on(None, cx);
+        };
+        this.plan.pass.assume(Outcome::Failure);
+        match attempt::poll_operation(attempt, cx) {
+            Poll::Pending => self.pends(cx),
+            Poll::Ready(Ok(value)) => {
+                this.plan.slow |= this.timer.has_come();
+                this.stage.set(Stage::Done);
+                this.timer.disarm();
+                match this.plan.policies.judge(&value) {
+                    None => {
+                        this.plan.succeeded(&Now::unread());
+                        Poll::Ready(Ok(value))
+                    }
+                    Some(answer) => self.not_good_enough(value, answer, cx),
+                }
+            }
+            failed => self.go_on(Some(failed), cx),
+        }
+    }
+
     /// Whatever is not plain. `polled` is what the attempt has answered, if it was polled already.
     #[inline(never)]
     fn go_on(
@@ -185,7 +229,7 @@ where
         }
     }
 
-    /// The first attempt gave a value at once that is not good enough.
+    /// The attempt gave a value that is not good enough.
     #[cold]
     fn not_good_enough(
         mut self: Pin<&mut Self>,

@@ -32,6 +32,8 @@ pub(crate) struct Plan<'r, P: Gives, E, S = ()> {
     pub(super) pass: P::Pass,
     /// Attempts begun.
     pub(super) attempts: u32,
+    /// Whether the attempt under way has taken so long that it is a slow one to the throttle.
+    pub(crate) slow: bool,
     /// When the call first had to wait, or somebody first asked for the time.
     started: Option<Instant>,
     /// What only a call needs that has failed once. Apart, so that a call that succeeds stays small.
@@ -128,6 +130,7 @@ impl<P: Gives, E, S> Plan<'_, P, E, S> {
             policies,
             pass: P::Pass::default(),
             attempts: 0,
+            slow: false,
             started: None,
             past: None,
             lifetime: PhantomData,
@@ -177,6 +180,22 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         // At one and the same moment it is the attempt's own: it was given all that it may take.
         let by_deadline = own.is_none_or(|own| own > until);
         Some((until, if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout }))
+    }
+
+    /// The attempt has to wait. When it is to be looked at again if it goes on: when it will be cut short, and by
+    /// which limit, or before that when it will be slow.
+    pub(super) fn looks_at(&mut self, now: &Now) -> Option<(Instant, Option<Cut>)> {
+        if let Some(slow_at) = self.slow_at(now) {
+            return Some((slow_at, None));
+        }
+        self.pends_until(now).map(|(until, cut)| (until, Some(cut)))
+    }
+
+    /// When the attempt, which has to wait, will be slow, if it is not yet and the call may last so long.
+    pub(crate) fn slow_at(&mut self, now: &Now) -> Option<Instant> {
+        let after = if self.slow { None } else { self.policies.slow_after() }?;
+        let slow_at = later(self.pends(now), after)?;
+        self.deadline().is_none_or(|deadline| slow_at < deadline).then_some(slow_at)
     }
 
     /// When the attempt that has just ended first had to wait, if it had to.

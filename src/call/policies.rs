@@ -51,6 +51,11 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn limits(&self) -> Limits;
     fn classify(&self, error: &E) -> Classification;
 
+    /// From when on an attempt that is under way is a slow one to the throttle, if it has a limit.
+    fn slow_after(&self) -> Option<Duration> {
+        self.throttle()?.slow_after(self.limits().attempt?)
+    }
+
     /// Whether a first attempt has to ask nobody but the throttle, the circuit and the bulkhead, and its success
     /// need be told to nobody else.
     fn is_plain(&self) -> bool {

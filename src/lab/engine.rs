@@ -268,6 +268,7 @@ impl<'r> Engine<'r> {
         let Some(call) = self.current(ticket) else { return };
         let failure = match how {
             Ok(Ok(())) => {
+                call.plan.slow = call.plan.slow_at(&now).is_some_and(|slow_at| slow_at <= now.get());
                 call.plan.succeeded(&now);
                 return self.leaves(ticket.place, true);
             }

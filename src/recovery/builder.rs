@@ -35,6 +35,7 @@ impl<E> RecoveryBuilder<E> {
             classifier: Box::new(Transient),
             retry: RetryPolicy::default().into(),
             limits: Limits::default(),
+            slow_after: None,
             whole: Shard { throttle: None, breaker: None },
             cooldown: None,
             bulkhead: None,
@@ -261,6 +262,8 @@ impl<E> RecoveryBuilder<E> {
                 bulkhead.observe(Arc::clone(observer));
             }
         }
+        parts.slow_after =
+            parts.limits.attempt.and_then(|limit| parts.whole.throttle.as_ref()?.slow_after(limit));
         let asked = parts.cooldown.is_some() || parts.limiting.is_some();
         parts.plain = !asked && parts.retry.rules().budget.is_none();
         Ok(Recovery { parts: Arc::new(parts) })

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -113,6 +114,10 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
     fn limits(&self) -> Limits {
         let Using { parts, context, .. } = self.using;
         Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
+    }
+
+    fn slow_after(&self) -> Option<Duration> {
+        self.using.parts.slow_after
     }
 
     #[inline(always)]

@@ -187,6 +187,20 @@ impl Throttle {
         .map_err(|until| Throttled { until })
     }
 
+    /// From when on an attempt with this limit is a slow one, if there is such a time.
+    pub(crate) fn slow_after(&self, limit: Duration) -> Option<Duration> {
+        let Learned::Adaptive(rules) = &self.0.learned else { return None };
+        let after = Duration::try_from_secs_f64(limit.as_secs_f64() * rules.settings.slow_from).ok()?;
+        Some(after).filter(|after| *after < limit)
+    }
+
+    /// While all was well, an attempt that began to wait `then` gave a value, and was not slow.
+    pub(crate) fn was_well(&self, then: Instant) {
+        if let Learned::Adaptive(rules) = &self.0.learned {
+            self.0.cell.was_well(rules, then);
+        }
+    }
+
     /// An attempt ended with a value.
     pub(crate) fn succeeded(&self, ended: &Attempted, now: &Now) {
         match &self.0.learned {

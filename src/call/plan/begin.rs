@@ -163,6 +163,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             }
         }
         self.attempts = self.attempts.saturating_add(1);
+        self.slow = false;
         if self.watched() {
             self.tell_started(); // before the next line: an observer that panics is no failure of the operation
         }

@@ -228,17 +228,24 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     #[cold]
     fn teach_success(&mut self, now: &Now) {
         let since = self.pended_since();
-        if let Some(began) = since {
+        if let Some(began) = since
+            && self.policies.is_limited()
+        {
             self.pass.count_out(began, Outcome::Success, false, now);
         }
-        let took = since.map(|since| now.get().saturating_duration_since(since));
-        let limit = self.policies.limits().attempt;
         let repeated = self.past.as_mut().and_then(|past| past.repeats.take());
-        if let Some(throttle) = self.policies.throttle() {
-            if let Some(category) = repeated {
-                throttle.repeated(category, true);
+        let Some(throttle) = self.policies.throttle() else { return };
+        if let Some(category) = repeated {
+            throttle.repeated(category, true);
+        }
+        match since {
+            // The clock is not read to learn that all is still well.
+            Some(since) if throttle.is_calm() && !self.slow => throttle.was_well(since),
+            _ => {
+                let took = since.map(|since| now.get().saturating_duration_since(since));
+                let limit = self.policies.limits().attempt;
+                throttle.succeeded(&Attempted { took, limit, ..Attempted::default() }, now);
             }
-            throttle.succeeded(&Attempted { took, limit, ..Attempted::default() }, now);
         }
     }
 }

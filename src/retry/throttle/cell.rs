@@ -18,6 +18,9 @@ use crate::time::{Instant, Now};
 /// milliseconds.
 const TROUBLED: u32 = 1 << 31;
 
+/// A time before another by less than this, an hour, is an older one. By more: ticks have gone round.
+const OLDER: u32 = 60 * 60 * 100;
+
 #[derive(Debug)]
 pub(super) struct Cell {
     word: AtomicU32,
@@ -62,6 +65,17 @@ impl Cell {
             return;
         }
         self.learn(rules, tick, calm, |state| state.succeeded(rules, weight, ended.limit, tick));
+    }
+
+    /// While it was calm an attempt that began to wait `then` gave a value, and was not slow. What is older than
+    /// the last that was noted is no news.
+    pub(super) fn was_well(&self, rules: &Rules, then: Instant) {
+        let word = self.word.load(Ordering::Relaxed);
+        let tick = rules.tick(then);
+        if word & TROUBLED == 0 && word.wrapping_sub(coarse(tick)) < OLDER {
+            return;
+        }
+        self.learn(rules, tick, true, |state| state.succeeded(rules, 0.0, None, tick));
     }
 
     /// An attempt failed.
