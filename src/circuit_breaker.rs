@@ -28,6 +28,7 @@ pub use self::group::BreakerGroup;
 pub use self::half_open::HalfOpen;
 pub use self::keyed::CircuitBreakers;
 pub use self::open::Open;
+use self::permit::Began;
 pub use self::permit::Permit;
 pub(crate) use self::permit::PlainPermit;
 use self::rules::Rules;
@@ -221,7 +222,7 @@ impl Core {
     /// The word is the one that the permit was given. If it still stands, the generation is the same, and the
     /// circuit is plainly closed if the word says so. A probe's says that it asked, so it is settled.
     #[inline(always)]
-    fn settle_success(&self, word: u64, started: Option<Instant>, now: &Now) -> bool {
+    fn settle_success(&self, word: u64, began: Option<Began>, now: &Now) -> bool {
         if self.word.load(Ordering::Acquire) != word {
             return false;
         }
@@ -234,7 +235,7 @@ impl Core {
         }
         rarely();
         if word & way::MASK != way::DATED {
-            return self.settle_watched(word, started, now.get());
+            return self.settle_watched(word, began, now.get());
         }
         self.runs.end();
         if let Some(window) = &self.seldom().time {
@@ -244,9 +245,10 @@ impl Core {
     }
 
     /// As [`settle_success`](Self::settle_success), where a success may be slow, or be one too many.
-    fn settle_watched(&self, word: u64, started: Option<Instant>, now: Instant) -> bool {
+    fn settle_watched(&self, word: u64, began: Option<Began>, now: Instant) -> bool {
         let plain = word & way::MASK == way::WATCHED;
-        if !plain || self.rules.judge_successes || self.rules.is_slow(started, now) {
+        let is_slow = || self.rules.is_slow(began.map(|began| began.instant(self)), now);
+        if !plain || self.rules.judge_successes || is_slow() {
             return false;
         }
         self.runs.end();

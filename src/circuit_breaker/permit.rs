@@ -1,14 +1,14 @@
 //! Leave to make one call.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use super::circuit::Report;
 use super::{CircuitBreaker, Core, way};
 use crate::classification::Outcome;
 use crate::sync::atomic::Ordering;
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, later_or_far};
 
 /// Leave to make one call through a [`CircuitBreaker`](super::CircuitBreaker). Dropped unsettled, the call
 /// counts as abandoned, and a probe's place is free again at once.
@@ -37,20 +37,38 @@ struct Vote<'b> {
     word: u64,
     /// The number of its place, for a probe.
     probe: Option<NonZeroU32>,
-    started: Option<Instant>,
+    /// When it began, where that matters.
+    began: Option<Began>,
     /// What a drop would report.
     outcome: Outcome,
 }
 
-impl<'b> Permit<'b> {
-    #[inline(always)]
-    pub(super) fn voter(core: &'b Core, word: u64, started: Option<Instant>) -> Self {
-        Self { vote: Some(Vote { core, word, probe: None, started, outcome: Outcome::Ignored }) }
+/// When a call began: nanoseconds after its circuit was made, and one more. Half as large as an `Instant`, for every
+/// call under way keeps room for it.
+#[derive(Clone, Copy)]
+pub(super) struct Began(NonZeroU64);
+
+impl Began {
+    fn at(core: &Core, now: Instant) -> Self {
+        let nanos = now.saturating_duration_since(core.origin).as_nanos();
+        Self(NonZeroU64::MIN.saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
-    pub(super) fn probe(core: &'b Core, word: u64, number: NonZeroU32, started: Instant) -> Self {
-        let (probe, started) = (Some(number), Some(started));
-        Self { vote: Some(Vote { core, word, probe, started, outcome: Outcome::Ignored }) }
+    pub(super) fn instant(self, core: &Core) -> Instant {
+        later_or_far(core.origin, Duration::from_nanos(self.0.get() - 1))
+    }
+}
+
+impl<'b> Permit<'b> {
+    #[inline(always)]
+    pub(super) fn voter(core: &'b Core, word: u64, began: Option<Instant>) -> Self {
+        let began = began.map(|now| Began::at(core, now));
+        Self { vote: Some(Vote { core, word, probe: None, began, outcome: Outcome::Ignored }) }
+    }
+
+    pub(super) fn probe(core: &'b Core, word: u64, number: NonZeroU32, now: Instant) -> Self {
+        let (probe, began) = (Some(number), Some(Began::at(core, now)));
+        Self { vote: Some(Vote { core, word, probe, began, outcome: Outcome::Ignored }) }
     }
 
     #[inline(always)]
@@ -61,11 +79,11 @@ impl<'b> Permit<'b> {
     /// The same, field by field: moved as a whole it would have to be in memory, even if most are not.
     #[inline(always)]
     pub(crate) fn loose(mut self) -> Self {
-        let Some(Vote { core, word, probe, started, outcome }) = self.vote else {
+        let Some(Vote { core, word, probe, began, outcome }) = self.vote else {
             return Self::passenger();
         };
         self.vote = None;
-        Self { vote: Some(Vote { core, word, probe, started, outcome }) }
+        Self { vote: Some(Vote { core, word, probe, began, outcome }) }
     }
 
     /// Tells the circuit how the call ended.
@@ -86,18 +104,18 @@ impl<'b> Permit<'b> {
 
     #[inline]
     pub(crate) fn settle_at(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        let Some(Vote { core, word, probe, started, .. }) = self.vote else { return };
+        let Some(Vote { core, word, probe, began, .. }) = self.vote else { return };
         self.vote = None;
-        core.report(word, probe, started, outcome, hint, now);
+        core.report(word, probe, began, outcome, hint, now);
     }
 
     /// As [`settle_at`](Self::settle_at) with a success: the way that is taken all the time.
     #[inline(always)]
     pub(crate) fn succeed(&mut self, now: &Now) {
-        let Some(Vote { core, word, probe, started, .. }) = self.vote else { return };
+        let Some(Vote { core, word, probe, began, .. }) = self.vote else { return };
         self.vote = None;
-        if !core.settle_success(word, started, now) {
-            core.report(word, probe, started, Outcome::Success, None, &Now::from(now.get()));
+        if !core.settle_success(word, began, now) {
+            core.report(word, probe, began, Outcome::Success, None, &Now::from(now.get()));
         }
     }
 
@@ -111,8 +129,8 @@ impl<'b> Permit<'b> {
 
     /// The call begins only now. What it has waited for since it was admitted is not the dependency's time.
     pub(crate) fn begins(&mut self, now: &Now) {
-        if let Some(Vote { started: Some(started), .. }) = &mut self.vote {
-            *started = now.get();
+        if let Some(Vote { core, began: Some(began), .. }) = &mut self.vote {
+            *began = Began::at(core, now.get());
         }
     }
 
@@ -160,8 +178,8 @@ impl<'b> PlainPermit<'b> {
 // Told piece by piece, so that a permit that is held for a moment need not stand in memory.
 impl Core {
     #[cold]
-    fn dropped(&self, word: u64, probe: Option<NonZeroU32>, started: Option<Instant>, outcome: Outcome) {
-        self.report(word, probe, started, outcome, None, &Now::unread());
+    fn dropped(&self, word: u64, probe: Option<NonZeroU32>, began: Option<Began>, outcome: Outcome) {
+        self.report(word, probe, began, outcome, None, &Now::unread());
     }
 
     #[cold]
@@ -169,7 +187,7 @@ impl Core {
         &self,
         word: u64,
         probe: Option<NonZeroU32>,
-        started: Option<Instant>,
+        began: Option<Began>,
         outcome: Outcome,
         hint: Option<Duration>,
         now: &Now,
@@ -178,7 +196,7 @@ impl Core {
             return;
         }
         let now = now.get();
-        let slow = self.rules.is_slow(started, now);
+        let slow = self.rules.is_slow(began.map(|began| began.instant(self)), now);
         self.settle(Report { generation: word >> way::BITS, probe, outcome, slow, hint }, now);
     }
 }
@@ -186,8 +204,8 @@ impl Core {
 impl Drop for Permit<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(Vote { core, word, probe, started, outcome }) = self.vote {
-            core.dropped(word, probe, started, outcome);
+        if let Some(Vote { core, word, probe, began, outcome }) = self.vote {
+            core.dropped(word, probe, began, outcome);
         }
     }
 }
