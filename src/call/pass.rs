@@ -107,64 +107,82 @@ impl<'r> Pass<'r> for () {
     fn count_out(&mut self, _: Instant, _: Outcome, _: bool, _: &Now) {}
 }
 
-/// Leave of the circuit, a slot, and a place under the concurrency limit. The circuit learns before the slot goes
-/// to the next, who asks it.
+/// Leave of the circuit, a slot, and a place under the concurrency limit, or nothing of all that.
+#[derive(Debug, Default)]
+pub(crate) struct Held<'r>(Option<Things<'r>>);
+
+/// The circuit learns before the slot goes to the next, who asks it.
 #[derive(Debug)]
-pub(crate) struct Held<'r> {
+struct Things<'r> {
     /// A passenger's where no circuit was asked.
     permit: Permit<'r>,
     slot: Hold<'r>,
     leave: Leave<'r>,
 }
 
-impl Default for Held<'_> {
-    #[inline]
-    fn default() -> Self {
-        Self { permit: Permit::passenger(), slot: Hold::default(), leave: Leave::default() }
+impl<'r> Held<'r> {
+    fn things(&mut self) -> &mut Things<'r> {
+        self.0.get_or_insert_with(|| Things {
+            permit: Permit::passenger(),
+            slot: Hold::default(),
+            leave: Leave::default(),
+        })
     }
 }
 
 impl<'r> Pass<'r> for Held<'r> {
     fn keep(&mut self, Plain { permit, slot }: Plain<'r>) {
-        self.permit = permit.map_or_else(Permit::passenger, PlainPermit::permit);
-        self.slot = slot.map_or_else(Hold::default, Taken::hold);
+        self.0 = Some(Things {
+            permit: permit.map_or_else(Permit::passenger, PlainPermit::permit),
+            slot: slot.map_or_else(Hold::default, Taken::hold),
+            leave: Leave::default(),
+        });
     }
 
-    #[inline(always)]
+    #[inline]
     fn admit(&mut self, permit: Permit<'r>) {
-        self.permit = permit.loose();
+        self.things().permit = permit.loose();
     }
 
     fn take_permit(&mut self) -> Permit<'r> {
-        std::mem::replace(&mut self.permit, Permit::passenger())
+        std::mem::replace(&mut self.things().permit, Permit::passenger())
     }
 
-    #[inline(always)]
+    #[inline]
     fn hold(&mut self, slot: Hold<'r>) {
-        self.slot = slot;
+        self.things().slot = slot;
     }
 
-    #[inline(always)]
+    #[inline]
     fn count_in(&mut self, leave: Leave<'r>) {
-        self.leave = leave;
+        self.things().leave = leave;
     }
 
     #[inline(always)]
     fn assume(&mut self, outcome: Outcome) {
-        self.permit.assume(outcome);
+        if let Some(things) = &mut self.0 {
+            things.permit.assume(outcome);
+        }
     }
 
     #[inline(always)]
     fn succeed(&mut self, now: &Now) {
-        self.permit.succeed(now);
-        self.slot.give_back();
+        if let Some(things) = &mut self.0 {
+            things.permit.succeed(now);
+            things.slot.give_back();
+        }
     }
 
     fn settle(&mut self, outcome: Outcome, hint: Option<Duration>, now: &Now) {
-        self.permit.settle_at(outcome, hint, now);
-        self.slot.give_back();
+        if let Some(things) = &mut self.0 {
+            things.permit.settle_at(outcome, hint, now);
+            things.slot.give_back();
+        }
     }
+
     fn count_out(&mut self, began: Instant, outcome: Outcome, overload: bool, now: &Now) {
-        self.leave.settle(began, outcome, overload, now);
+        if let Some(things) = &mut self.0 {
+            things.leave.settle(began, outcome, overload, now);
+        }
     }
 }
