@@ -124,7 +124,7 @@ where
                 drop(given);
                 self.pends(cx)
             }
-            failed => {
+            failed @ Poll::Ready(_) => {
                 drop(given);
                 self.go_on(Some(failed), cx)
             }
@@ -178,7 +178,7 @@ where
                     Some(answer) => self.not_good_enough(value, answer, cx),
                 }
             }
-            failed => self.go_on(Some(failed), cx),
+            failed @ Poll::Ready(_) => self.go_on(Some(failed), cx),
         }
     }
 

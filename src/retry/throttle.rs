@@ -4,6 +4,8 @@
 mod anew;
 mod cell;
 mod cubic;
+mod leave;
+mod quick;
 mod rules;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
@@ -23,6 +25,7 @@ use thiserror::Error;
 
 use self::cell::Cell;
 use self::cubic::Cubic;
+pub(crate) use self::leave::Leave;
 use self::rules::Rules;
 pub use self::rules::ThrottleBuilder;
 pub use self::snapshot::ThrottleSnapshot;
@@ -60,8 +63,12 @@ use crate::time::{self, Instant, Now};
 /// A handle: clones share what was seen. Keep one for each endpoint or shard: of ten shards of which one is
 /// dead, one throttle for all would hold back from the other nine.
 ///
-/// A cell takes 64 bytes, and what became of its retries 192 more once there are any. While all is well a success costs one load, and at most a hundred times a second a
-/// short lock; the clock is read for attempts that had to wait, and for no others.
+/// A cell takes 64 bytes, and what became of its retries 192 more once there are any. While all is well a success costs
+/// two loads, and at most a hundred times a second a short lock, and the clock is not read for it: a success that
+/// had to wait is dated from when it began to, which every call knows that waits. How long a success took matters
+/// from [`slow_from`](ThrottleBuilder::slow_from) on. A timer says that it has come to that, the one that would have
+/// cut the attempt short later, and only then is the clock read. So an attempt without a limit is never slow, and
+/// one that took an hour is dated an hour ago.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -187,20 +194,6 @@ impl Throttle {
         .map_err(|until| Throttled { until })
     }
 
-    /// From when on an attempt with this limit is a slow one, if there is such a time.
-    pub(crate) fn slow_after(&self, limit: Duration) -> Option<Duration> {
-        let Learned::Adaptive(rules) = &self.0.learned else { return None };
-        let after = Duration::try_from_secs_f64(limit.as_secs_f64() * rules.settings.slow_from).ok()?;
-        Some(after).filter(|after| *after < limit)
-    }
-
-    /// While all was well, an attempt that began to wait `then` gave a value, and was not slow.
-    pub(crate) fn was_well(&self, then: Instant) {
-        if let Learned::Adaptive(rules) = &self.0.learned {
-            self.0.cell.was_well(rules, then);
-        }
-    }
-
     /// An attempt ended with a value.
     pub(crate) fn succeeded(&self, ended: &Attempted, now: &Now) {
         match &self.0.learned {
@@ -248,7 +241,7 @@ impl Throttle {
         match &self.0.learned {
             Learned::Adaptive(rules) => {
                 self.0.cell.reserve(rules, failed)?;
-                let leave = Leave(Taken::Token(self.clone()));
+                let leave = Leave::token(self);
                 // Asked last, so that the few that are let through to find out are made.
                 match error.filter(|_| !failed.hinted) {
                     Some(error) if !self.0.tally.may_help(error) => Err(Withheld::Hopeless),
@@ -257,11 +250,11 @@ impl Throttle {
             }
             Learned::Sre(sre) => {
                 sre.admit(now.get()).map_err(|_| Withheld::Overloaded)?;
-                Ok(Leave(Taken::Nothing))
+                Ok(Leave::free())
             }
             Learned::Cubic(cubic) => {
                 let cost = cubic.reserve(failed, now.get())?;
-                Ok(Leave(Taken::Cost(self.clone(), cost)))
+                Ok(Leave::cost(self, cost))
             }
         }
     }
@@ -338,51 +331,6 @@ impl Attempted {
         #[expect(clippy::cast_possible_truncation, reason = "a share")]
         let weight = (beyond / (1.0 - rules.slow_from)).clamp(0.0, 1.0) as f32;
         weight
-    }
-}
-
-/// Leave for one retry. Dropped, what it cost goes back.
-#[must_use = "a leave dropped at once goes back"]
-pub(crate) struct Leave(Taken);
-
-enum Taken {
-    Nothing,
-    Token(Throttle),
-    Cost(Throttle, f64),
-}
-
-impl Leave {
-    /// The retry begins. Where the attempt itself is what costs, nothing comes back from now on.
-    pub(crate) fn made(&mut self) {
-        if let Taken::Cost(..) = self.0 {
-            self.0 = Taken::Nothing;
-        }
-    }
-
-    /// The retry failed: the token is gone.
-    pub(crate) fn spend(mut self) {
-        self.0 = Taken::Nothing;
-    }
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        let (throttle, cost) = match &self.0 {
-            Taken::Nothing => return,
-            Taken::Token(throttle) => (throttle, 1.0),
-            Taken::Cost(throttle, cost) => (throttle, *cost),
-        };
-        match &throttle.0.learned {
-            Learned::Adaptive(rules) => throttle.0.cell.give_back(rules),
-            Learned::Sre(_) => {}
-            Learned::Cubic(cubic) => cubic.give_back(cost),
-        }
-    }
-}
-
-impl fmt::Debug for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leave").finish_non_exhaustive()
     }
 }
 

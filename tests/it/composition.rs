@@ -5,8 +5,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Ready, pending, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -495,4 +498,33 @@ async fn everything_in_one_recovery_gives_everything_back() {
     assert_eq!((circuit.failures, circuit.calls), (30, 10 + 20 + 30));
     // The ten whose first retry hung too have paid for it; thirty successes paid in a fifth of a token each.
     assert_eq!(budget.tokens(), 50 - 10 + 30 / 5);
+}
+
+/// What an attempt was given is in registers while its operation is polled for the first time; unwinding puts it
+/// where it belongs.
+#[tokio::test(start_paused = true)]
+async fn operation_that_panics_at_once_is_dropped_before_its_slot_comes_back() {
+    struct Panics<'b>(&'b Bulkhead, &'b Cell<usize>);
+    impl Future for Panics<'_> {
+        type Output = Result<(), &'static str>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            panic!("while polled")
+        }
+    }
+    impl Drop for Panics<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.0.in_use());
+        }
+    }
+    let (breaker, bulkhead) = (breaker().build().unwrap(), Bulkhead::builder(1).build().unwrap());
+    let builder = Recovery::<&str>::builder("db").circuit_breaker(breaker.clone());
+    let recovery = builder.bulkhead(bulkhead.clone()).build().unwrap();
+    let in_use = Cell::new(0);
+    let mut call = Box::pin(execute_with_recovery(&recovery, |_| Panics(&bulkhead, &in_use)));
+    let poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+    drop(call);
+    assert_eq!((in_use.get(), bulkhead.in_use()), (1, 0));
+    let seen = breaker.snapshot();
+    assert_eq!((seen.calls, seen.failures), (1, 1));
 }

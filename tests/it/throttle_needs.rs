@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use recoup::{
-    CallContext, Category, Classification, Instant, OnEmptyBudget, Priority, Reason, Recovery, RetryPolicy,
-    Throttle, Withheld, execute_with_recovery, retry,
+    Attempt, CallContext, Category, Classification, Instant, OnEmptyBudget, Priority, Reason, Recovery,
+    RetryPolicy, Throttle, Withheld, execute_with_recovery, execute_with_recovery_mut, retry,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -116,6 +116,57 @@ async fn g3_a_dead_shard_holds_nothing_back_from_the_others() {
     assert_eq!(served, 900, "every call to a shard that is up");
     assert!(shards[3].throttle().unwrap().snapshot().admission < 1.0);
     assert_eq!(shards[4].throttle().unwrap().snapshot().history, 100);
+}
+
+/// The clock is not read for a quick success, so it is the attempt's timer that tells of a slow one.
+#[tokio::test(start_paused = true)]
+async fn success_is_a_mark_of_overload_from_three_tenths_of_its_limit_on() {
+    let takes = async |recovery: &Recovery<Category>, time: Duration| {
+        execute_with_recovery(recovery, |_| async move {
+            tokio::time::sleep(time).await;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    let lent = async |recovery: &Recovery<Category>, time: Duration| {
+        let sleep = async |time: &mut Duration, _: Attempt| {
+            tokio::time::sleep(*time).await;
+            Ok(())
+        };
+        execute_with_recovery_mut(recovery, &mut { time }, sleep).await.unwrap();
+    };
+    for is_lent in [false, true] {
+        let recovery = recovery(RetryPolicy::default());
+        let overload = || recovery.throttle().unwrap().snapshot().overload;
+        for _ in 0..20 {
+            takes(&recovery, 290 * MS).await;
+        }
+        assert!(overload() <= 0.0, "{}", overload());
+        let slow = 900 * MS;
+        if is_lent {
+            lent(&recovery, slow).await;
+        } else {
+            takes(&recovery, slow).await;
+        }
+        assert!(overload() > 0.1, "{}", overload());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_calls_all_the_time_is_not_forgotten() {
+    let recovery = recovery(RetryPolicy::default());
+    let throttle = recovery.throttle().unwrap();
+    for _ in 0..600 {
+        call(&recovery, Ok(())).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+    }
+    let before = throttle.snapshot().history;
+    call(&recovery, Err(Category::Network)).await.unwrap_err();
+    let seen = throttle.snapshot();
+    assert!(before > 100 && seen.history >= before, "{seen:?}");
+    let gap = seen.gap.unwrap();
+    assert!(gap > 900 * MS && gap < 1_100 * MS, "{gap:?}");
 }
 
 #[tokio::test(start_paused = true)]
