@@ -235,10 +235,10 @@ fn of_those_who_try_what_is_hopeless_each_twentieth_is_let_through_and_no_other(
     let made = outcomes(|| {
         let (throttle, _) = open(builder(1));
         (0..20).for_each(|_| throttle.repeated(Category::Network, false));
-        assert!((0..19).all(|_| !throttle.tally.may_help(Category::Network)));
+        assert!((0..19).all(|_| !throttle.0.tally.may_help(Category::Network)));
         let others = [0, 1].map(|_| {
             let throttle = throttle.clone();
-            thread::spawn(move || throttle.tally.may_help(Category::Network))
+            thread::spawn(move || throttle.0.tally.may_help(Category::Network))
         });
         others.map(|other| other.join().unwrap())
     });
