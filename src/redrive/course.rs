@@ -206,7 +206,7 @@ impl Course {
     /// The next letter would fare no better now.
     fn rejected<E>(&mut self, error: RecoveryError<E>, now: Instant) {
         let wait = error.retry_in();
-        let reason = error.reason;
+        let reason = error.story.reason;
         match self.manners.patience {
             Some(patience) if reason != Reason::ShutDown => {
                 let wait = wait.unwrap_or(patience).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
