@@ -1,5 +1,6 @@
 //! Which letters are meant.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
@@ -210,6 +211,53 @@ impl LetterFilter {
             None => (after, up_to),
         };
         (from <= to).then(|| LetterId::new(from)..=LetterId::new(to))
+    }
+}
+
+/// In words, as an audit shows it. Moments are seconds since 1970.
+///
+/// ```
+/// use recoup::{Category, LetterFilter, LetterId};
+///
+/// let timeouts = LetterFilter::new().destination("payments").category(Category::Timeout);
+/// assert_eq!(timeouts.to_string(), "destination payments, category timeout");
+/// assert_eq!(LetterFilter::new().to_string(), "not quarantined");
+/// assert_eq!(LetterFilter::new().any_state().id(LetterId::new(7)).to_string(), "id 7, any state");
+/// ```
+impl fmt::Display for LetterFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |at: SystemTime| match at.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => since.as_secs().to_string(),
+            Err(before) => format!("-{}", before.duration().as_secs()),
+        };
+        let said = [
+            ("destination", self.destination.clone()),
+            ("operation", self.operation.clone()),
+            ("category", self.category.map(|it| it.name().to_owned())),
+            ("reason", self.reason.map(|it| it.name().to_owned())),
+            ("key", self.idempotency_key.clone()),
+            ("tenant", self.tenant.clone()),
+            ("fingerprint", self.fingerprint.map(|it| it.to_string())),
+            ("id", self.id.map(|it| it.to_string())),
+            ("after", self.after.map(|it| it.to_string())),
+            ("up to", self.up_to.map(|it| it.to_string())),
+            ("since", self.died_since.map(seconds)),
+            ("before", self.died_before.map(seconds)),
+        ];
+        let mut words: Vec<String> = said
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("{name} {value}")))
+            .collect();
+        let state = match self.states {
+            States::NotQuarantined if words.is_empty() => Some("not quarantined"),
+            States::NotQuarantined => None,
+            States::Any => Some("any state"),
+            States::Only(LetterState::Ready) => Some("ready"),
+            States::Only(LetterState::Leased) => Some("leased"),
+            States::Only(LetterState::Quarantined) => Some("quarantined"),
+        };
+        words.extend(state.map(str::to_owned));
+        f.write_str(&words.join(", "))
     }
 }
 
