@@ -12,7 +12,7 @@ use super::open_error::{OpenError, OpenErrorKind};
 use super::opening;
 use super::place::{OnRepair, Place};
 use super::queue::RedbQueue;
-use super::rules::Rules;
+use super::rules::{Holder, Rules};
 use crate::dead_letter::{DeadLetter, Loss, QueueStats, WhenFull};
 use crate::setting::Check;
 use crate::time;
@@ -85,6 +85,17 @@ impl RedbQueueBuilder {
     /// How many redrives of a letter may fail before it is quarantined, at least 1. Default: 3.
     pub const fn quarantine_after(mut self, redrives: u32) -> Self {
         self.rules.quarantine_after = redrives;
+        if let Holder::Guest(said) = &mut self.rules.holder {
+            *said = Some(redrives);
+        }
+        self
+    }
+
+    /// Opens the file of somebody else, as a tool does: their limits hold, nothing expires, and a full queue
+    /// refuses. Of the settings only [`quarantine_after`](Self::quarantine_after) counts, if it is said after this.
+    /// Default: whoever opens the file owns it, and its limits are written into it.
+    pub const fn as_guest(mut self) -> Self {
+        self.rules.holder = Holder::Guest(None);
         self
     }
 

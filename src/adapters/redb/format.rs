@@ -32,8 +32,8 @@ pub(super) struct Identity {
 
 /// Makes an empty file one of dead letters, and an older one one of today.
 ///
-/// Says who it is, and when there is first something to do in it.
-pub(super) fn prepare(database: &Database, rules: &Rules) -> Result<(Identity, u64), OpenErrorKind> {
+/// Says who it is, which rules hold, and when there is first something to do in it.
+pub(super) fn prepare(database: &Database, rules: &Rules) -> Result<(Identity, Rules, u64), OpenErrorKind> {
     let broken = OpenErrorKind::from;
     let mut transaction = database.begin_write().map_err(Fault::from).map_err(broken)?;
     let is_empty = transaction.list_tables().map_err(Fault::from).map_err(broken)?.next().is_none()
@@ -52,11 +52,13 @@ pub(super) fn prepare(database: &Database, rules: &Rules) -> Result<(Identity, u
             mark(&transaction).map_err(broken)?;
         }
     }
-    let tables = Tables::open(&transaction).map_err(broken)?;
-    let (identity, due) = (identity(&tables)?, tables.due(rules).map_err(broken)?);
+    let mut tables = Tables::open(&transaction).map_err(broken)?;
+    let identity = identity(&tables)?;
+    let rules = rules.agreed(&mut tables).map_err(broken)?;
+    let due = tables.due(&rules).map_err(broken)?;
     drop(tables);
     transaction.commit().map_err(Fault::from).map_err(broken)?;
-    Ok((identity, due))
+    Ok((identity, rules, due))
 }
 
 /// Who the queue is, and its numbers.

@@ -45,7 +45,7 @@ pub(super) fn to_write(
     now: Instant,
 ) -> Result<RedbQueue, OpenError> {
     let mut store = Store::new(place.clone(), on_repair);
-    let (database, identity, due) = store.open(&rules).map_err(|kind| place.error(kind))?;
+    let (database, identity, rules, due) = store.open(&rules).map_err(|kind| place.error(kind))?;
     let clock = Clock::opened(now, identity.numbers.high_water);
     let gauge = Arc::new(Gauge::new(Arc::new(Handle::Writes(database)), due));
     let (numbers, shown) = (identity.numbers, Arc::clone(&gauge));
@@ -66,13 +66,14 @@ pub(super) fn to_read(place: &Place, rules: Rules) -> Result<RedbQueue, OpenErro
     let look = |handle: &Handle| {
         let transaction = handle.begin_read()?;
         format::known(&transaction)?;
-        format::identity(&Tables::look(&transaction)?)
+        let tables = Tables::look(&transaction)?;
+        Ok((format::identity(&tables)?, Rules::known(&tables)?.unwrap_or(rules)))
     };
     let looked = opened.unwrap_or_else(|_| damaged()).and_then(|database| {
         let handle = Handle::Reads(database);
-        look(&handle).map(|identity| (handle, identity))
+        look(&handle).map(|(identity, rules)| (handle, identity, rules))
     });
-    let (handle, identity) = looked.map_err(|kind| place.error(kind))?;
+    let (handle, identity, rules) = looked.map_err(|kind| place.error(kind))?;
     let gauge = Arc::new(Gauge::new(Arc::new(handle), u64::MAX));
     let failed = |error: io::Error| place.error(OpenErrorKind::Storage(error.to_string()));
     let questions = start_reader(&gauge).map_err(failed)?;

@@ -122,6 +122,24 @@ impl RedbQueue {
         }
     }
 
+    /// The most letters that it holds. Of a file that is open for looking at, what its owner said last.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.shared.rules.capacity
+    }
+
+    /// The most bytes that its letters carry together, in the same way.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.shared.rules.max_bytes
+    }
+
+    /// How long a letter is kept, in the same way; `None` if for ever.
+    #[must_use]
+    pub fn time_to_live(&self) -> Option<Duration> {
+        self.shared.rules.time_to_live
+    }
+
     /// The number of the letter that came from there, whether it is still held or is gone since less than the
     /// time to live. Pushing a letter with this origin stores nothing and names that letter.
     ///

@@ -42,6 +42,9 @@ struct Broken {
     wait: Duration,
 }
 
+/// The file, who it is, whose rules hold, and when there is first something to do in it.
+pub(super) type Opened = (Database, Identity, Rules, u64);
+
 impl Store {
     pub(super) fn new(place: Place, on_repair: Option<OnRepair>) -> Self {
         let ballast = Ballast::beside(&place);
@@ -49,7 +52,7 @@ impl Store {
     }
 
     /// Opens the file for the first time, with less ballast if the disk is full.
-    pub(super) fn open(&mut self, rules: &Rules) -> Result<(Database, Identity, u64), OpenErrorKind> {
+    pub(super) fn open(&mut self, rules: &Rules) -> Result<Opened, OpenErrorKind> {
         let mut opened = self.opened(rules);
         if matches!(opened, Err(OpenErrorKind::NoSpace)) {
             self.ballast.throw();
@@ -59,10 +62,10 @@ impl Store {
         opened
     }
 
-    fn opened(&self, rules: &Rules) -> Result<(Database, Identity, u64), OpenErrorKind> {
+    fn opened(&self, rules: &Rules) -> Result<Opened, OpenErrorKind> {
         let database = self.place.open(self.on_repair.as_ref())?;
-        let (identity, due) = format::prepare(&database, rules)?;
-        Ok((database, identity, due))
+        let (identity, rules, due) = format::prepare(&database, rules)?;
+        Ok((database, identity, rules, due))
     }
 
     /// The open file. If it had to be opened again, the numbers as they are in it.
@@ -74,7 +77,7 @@ impl Store {
         }
         let wait = (broken.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
         match self.opened(rules) {
-            Ok((database, identity, due)) => {
+            Ok((database, identity, _, due)) => {
                 let database = Arc::new(Handle::Writes(database));
                 gauge.set_due(due);
                 gauge.show(Arc::clone(&database));
