@@ -188,7 +188,9 @@ mod timer;
 mod window;
 
 #[cfg(feature = "redb")]
-pub use crate::adapters::redb::{OpenError, OpenErrorKind, RedbQueue, RedbQueueBuilder, Verified};
+pub use crate::adapters::redb::{
+    OpenError, OpenErrorKind, Recounted, RedbQueue, RedbQueueBuilder, Verified, WrongNumber,
+};
 pub use crate::adapters::{Traced, TracingObserver, attribute, traced};
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};

@@ -26,6 +26,7 @@ mod place;
 mod prepared;
 mod queue;
 mod reader;
+mod recount;
 mod restoring;
 mod row;
 mod rules;
@@ -39,6 +40,7 @@ pub use self::builder::RedbQueueBuilder;
 pub use self::care::Verified;
 pub use self::open_error::{OpenError, OpenErrorKind};
 pub use self::queue::RedbQueue;
+pub use self::recount::{Recounted, WrongNumber};
 
 #[cfg(test)]
 mod tests;
