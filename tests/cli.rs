@@ -127,7 +127,7 @@ fn faults_by_chance_are_compared() {
 fn help_is_told_to_who_asks() {
     let folder = folder("help");
     for arguments in [&[][..], &["--help"], &["help"]] {
-        assert!(out(&recoup(&folder, arguments)).contains("Usage: recoup lab"));
+        assert!(out(&recoup(&folder, arguments)).contains("recoup lab [options]"));
     }
     let help = out(&recoup(&folder, &["lab", "--help"]));
     for word in [

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 use recoup::lab::{Contender, Fleet};
 
+use crate::dlq::Asked;
 use crate::named::{self, Subject};
 use crate::problem::Problem;
 
@@ -62,6 +63,7 @@ pub(crate) enum Order {
     LabHelp,
     Version,
     Lab(Lab),
+    Dlq(Asked),
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl Order {
                 None => Ok(Self::LabHelp),
                 Some(said) => said.understood().map(Self::Lab),
             },
+            Some(Arg::Value(word)) if word == "dlq" => Asked::read(&mut parser).map(Self::Dlq),
             Some(other) => {
                 Err(Problem::Bad(format!("{}; `recoup --help` says what there is", other.unexpected())))
             }

@@ -1,7 +1,8 @@
-//! The command `recoup`: the lab, without writing a program.
+//! The command `recoup`: dead letters and the lab, without writing a program.
 
 mod arguments;
 mod bar;
+mod dlq;
 mod hedges;
 mod named;
 mod problem;
@@ -19,7 +20,9 @@ use crate::problem::Problem;
 const HELP: &str = "\
 recoup gets back what failed.
 
-Usage: recoup lab [options]     see what policies do to a backend in trouble
+Usage: recoup dlq FILE [verb]   see, send again and clear away dead letters
+       recoup dlq --help        what the verbs are
+       recoup lab [options]     see what policies do to a backend in trouble
        recoup lab --help        what the options are
        recoup --version         which version this is
 ";
@@ -45,6 +48,7 @@ fn obey(order: Order, out: &mut impl Write) -> Result<(), Problem> {
         Order::Help => out.write_all(HELP.as_bytes()).map_err(Problem::Output),
         Order::LabHelp => out.write_all(arguments::LAB_HELP.as_bytes()).map_err(Problem::Output),
         Order::Version => writeln!(out, "recoup {}", env!("CARGO_PKG_VERSION")).map_err(Problem::Output),
+        Order::Dlq(asked) => dlq::run(&asked, out),
         Order::Lab(Lab::Scenarios(wanted)) => scenarios::run(&wanted, out),
         Order::Lab(Lab::Regret(wanted)) => regret::run(&wanted, out),
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use recoup::SettingError;
 use recoup::lab::files::FileError;
+use recoup::{QueueError, SettingError};
 
 #[derive(Debug)]
 pub(crate) enum Problem {
@@ -16,6 +16,8 @@ pub(crate) enum Problem {
     Write(PathBuf, io::Error),
     /// What should be told cannot be.
     Output(io::Error),
+    /// It made sense, and could not be done, or not for all.
+    Failed(String),
 }
 
 impl Problem {
@@ -36,7 +38,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bad(what) => f.write_str(what),
+            Self::Bad(what) | Self::Failed(what) => f.write_str(what),
             Self::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
             Self::Output(error) => write!(f, "cannot write what came of it: {error}"),
         }
@@ -52,5 +54,11 @@ impl From<SettingError> for Problem {
 impl From<lexopt::Error> for Problem {
     fn from(error: lexopt::Error) -> Self {
         Self::Bad(error.to_string())
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
