@@ -60,6 +60,7 @@ const UNDER_WAY: usize = 4096;
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok(()) }
 /// ```
+#[doc = include_str!("operating.md")]
 #[derive(Clone)]
 pub struct RedbQueue {
     pub(super) shared: Arc<Shared>,
