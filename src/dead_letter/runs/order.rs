@@ -16,6 +16,7 @@ use crate::setting::{Check, SettingError};
 ///     .by(ByHand::of("ana").because("fixed in 1.4"))
 ///     .build()?;
 /// assert_eq!((order.rate(), order.ramp(), order.concurrency()), (Some(500.0), true, 16));
+/// assert_eq!(order.destination(), Some("payments"));
 /// # Ok::<(), recoup::SettingError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,13 @@ impl RedriveOrder {
     #[must_use]
     pub const fn filter(&self) -> &LetterFilter {
         &self.filter
+    }
+
+    /// The destination whose letters are meant, if the filter names one. By it, recoveries that share a queue
+    /// [take](crate::Redriver::takes) the runs that are theirs.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        self.filter.destination.as_deref()
     }
 
     /// The most letters begun in a second. `None` is as fast as it goes.
