@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use redb::ReadableTable as _;
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 use super::command::Command;
-use super::fault::{Fault, Io};
+use super::fault::Io;
 use super::find::Wanted;
 use super::ledger::Ledger;
 use super::queue::RedbQueue;
@@ -20,7 +20,7 @@ use crate::envelope::run;
 use crate::time;
 
 /// So many runs are remembered. Those that are over make room for new ones.
-const MAX_RUNS: usize = 1000;
+const MAX_RUNS: u64 = 1000;
 
 /// What becomes of a run.
 #[derive(Debug)]
@@ -31,18 +31,30 @@ pub(super) enum Change {
 }
 
 impl<A: Access> Tables<A> {
-    fn redrive(&self, id: RunId) -> Io<Option<RedriveRun>> {
-        self.runs.get(id.get())?.map(|run| read(run.value())).transpose()
+    /// One that cannot be read is refused alone: nothing else of the transaction fails for it.
+    fn redrive(&self, id: RunId) -> Io<Result<RedriveRun, RunError>> {
+        Ok(match self.runs.get(id.get())? {
+            Some(run) => read(run.value()).map_err(RunError::Queue),
+            None => Err(RunError::NoSuchRun(id)),
+        })
     }
 
-    /// The latest runs, the newest first.
+    /// The latest runs, the newest first. One that cannot be read does not hide the others.
     fn redrives(&self, limit: usize) -> Io<Vec<RedriveRun>> {
-        self.runs.range::<u64>(..)?.rev().take(limit).map(|entry| read(entry?.1.value())).collect()
+        let mut runs = Vec::new();
+        for entry in self.runs.range::<u64>(..)?.rev() {
+            if runs.len() == limit {
+                break;
+            }
+            runs.extend(read(entry?.1.value()).ok());
+        }
+        Ok(runs)
     }
 }
 
-fn read(run: &[u8]) -> Io<RedriveRun> {
-    run::open_run(run).map_err(|damaged| Fault::new(format!("a redrive cannot be read: {damaged}")))
+fn read(run: &[u8]) -> Result<RedriveRun, QueueError> {
+    let unreadable = |damaged| QueueError::Storage(format!("a redrive cannot be read: {damaged}"));
+    run::open_run(run).map_err(unreadable)
 }
 
 impl Ledger<'_, '_> {
@@ -51,8 +63,9 @@ impl Ledger<'_, '_> {
         match change {
             Change::Begin { order, owner, at } => self.begin(order, owner.as_ref(), *at),
             Change::Save(run) => {
-                let Some(stored) = self.tables.redrive(run.id)? else {
-                    return Ok(Err(RunError::NoSuchRun(run.id)));
+                let stored = match self.tables.redrive(run.id)? {
+                    Ok(stored) => stored,
+                    Err(why) => return Ok(Err(why)),
                 };
                 if stored.revision != run.revision {
                     return Ok(Err(RunError::Changed));
@@ -63,8 +76,9 @@ impl Ledger<'_, '_> {
             }
             // ## Waiting, Running, Paused => Cancelled. The owner stays, to write down how its last calls went.
             Change::Cancel { id, by } => {
-                let Some(mut run) = self.tables.redrive(*id)? else {
-                    return Ok(Err(RunError::NoSuchRun(*id)));
+                let mut run = match self.tables.redrive(*id)? {
+                    Ok(run) => run,
+                    Err(why) => return Ok(Err(why)),
                 };
                 if run.state.is_over() {
                     return Ok(Ok(run));
@@ -107,16 +121,21 @@ impl Ledger<'_, '_> {
         self.keep(run).map(Ok)
     }
 
-    /// Forgets the oldest run that is over, if there are too many. Says whether there is room.
+    /// Forgets the oldest run that is over or cannot be read, if there are too many. Says whether there is room.
     fn make_room_for_a_run(&mut self) -> Io<bool> {
-        if self.tables.redrives(MAX_RUNS)?.len() < MAX_RUNS {
+        if self.tables.runs.len()? < MAX_RUNS {
             return Ok(true);
         }
-        let over = |run: &RedriveRun| run.state.is_over();
-        let Some(oldest) = self.tables.redrives(usize::MAX)?.into_iter().rfind(over) else {
-            return Ok(false);
-        };
-        self.tables.runs.remove(oldest.id.get())?;
+        let mut oldest = None;
+        for entry in self.tables.runs.range::<u64>(..)? {
+            let (id, run) = entry?;
+            if read(run.value()).map_or(true, |run| run.state.is_over()) {
+                oldest = Some(id.value());
+                break;
+            }
+        }
+        let Some(oldest) = oldest else { return Ok(false) };
+        self.tables.runs.remove(oldest)?;
         Ok(true)
     }
 
@@ -151,7 +170,14 @@ impl RunBook for RedbQueue {
     }
 
     fn run(&self, id: RunId) -> BoxFuture<'_, Result<Option<RedriveRun>, QueueError>> {
-        self.look(move |tables| tables.redrive(id)).boxed()
+        async move {
+            match self.look(move |tables| tables.redrive(id)).await? {
+                Ok(run) => Ok(Some(run)),
+                Err(RunError::Queue(error)) => Err(error),
+                Err(_) => Ok(None),
+            }
+        }
+        .boxed()
     }
 
     fn latest(&self, limit: usize) -> BoxFuture<'_, Result<Vec<RedriveRun>, QueueError>> {

@@ -3,7 +3,9 @@
 use redb::{Builder, ReadableTable as _, TableDefinition};
 
 use super::*;
-use crate::dead_letter::{ByHand, LetterState, Settlement};
+use crate::dead_letter::{
+    ByHand, LetterState, QueueError, RedriveOrder, RunBook as _, RunError, RunId, Settlement,
+};
 
 const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
 const ROWS: TableDefinition<'_, u64, &[u8; 100]> = TableDefinition::new("rows");
@@ -86,4 +88,33 @@ async fn d14_letter_whose_row_is_damaged_is_quarantined_for_somebody_to_look_at(
         assert_eq!(queue.reinstate(&all(), &ByHand::default()).await, Ok(1));
         assert_eq!(lease_one(&queue).await.letter.id.get(), 1);
     }
+}
+
+#[tokio::test]
+async fn d14_redrive_that_cannot_be_read_is_not_believed_and_hides_no_other() {
+    let backend = Lasting::new();
+    let queue = RedbQueue::builder().in_backend(backend.clone()).await.unwrap();
+    let order = || RedriveOrder::builder(all()).build().unwrap();
+    let damaged = queue.begin(order(), None).await.unwrap().id;
+    let whole = queue.begin(order(), None).await.unwrap();
+    queue.close().await.unwrap();
+    let database = Builder::new().create_with_backend(backend.clone()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut runs = transaction.open_table(TableDefinition::<u64, &[u8]>::new("runs")).unwrap();
+        let mut run = runs.get(1).unwrap().unwrap().value().to_vec();
+        run[9] ^= 1;
+        runs.insert(1, &*run).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let queue = RedbQueue::builder().in_backend(backend).await.unwrap();
+    assert!(matches!(queue.run(damaged).await, Err(QueueError::Storage(_))));
+    let cancelled = queue.cancel(damaged, &ByHand::default()).await;
+    assert!(matches!(cancelled, Err(RunError::Queue(QueueError::Storage(_)))));
+    assert_eq!(queue.unfinished().await.as_ref(), Ok(&vec![whole.clone()]));
+    assert_eq!(queue.latest(1).await.as_ref(), Ok(&vec![whole.clone()]));
+    let next = queue.begin(order(), None).await.unwrap();
+    assert_eq!((next.id, queue.latest(9).await), (RunId::new(3), Ok(vec![next.clone(), whole])));
 }
