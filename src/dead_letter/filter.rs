@@ -30,6 +30,7 @@ pub struct LetterFilter {
     pub(crate) reason: Option<DeadReason>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) tenant: Option<String>,
+    pub(crate) correlation_id: Option<String>,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) id: Option<LetterId>,
     pub(crate) after: Option<LetterId>,
@@ -93,6 +94,13 @@ impl LetterFilter {
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Only letters with exactly this correlation id: those of one batch, or of one request.
+    #[must_use]
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
         self
     }
 
@@ -185,6 +193,7 @@ impl LetterFilter {
             && same(self.destination.as_deref(), letter.destination.as_deref())
             && same(self.idempotency_key.as_deref(), letter.idempotency_key.as_deref())
             && same(self.tenant.as_deref(), letter.tenant.as_deref())
+            && same(self.correlation_id.as_deref(), letter.correlation_id.as_deref())
             && self.fingerprint.is_none_or(|wanted| wanted == letter.fingerprint())
     }
 
@@ -237,6 +246,7 @@ impl fmt::Display for LetterFilter {
             ("reason", self.reason.map(|it| it.name().to_owned())),
             ("key", self.idempotency_key.clone()),
             ("tenant", self.tenant.clone()),
+            ("correlation", self.correlation_id.clone()),
             ("fingerprint", self.fingerprint.map(|it| it.to_string())),
             ("id", self.id.map(|it| it.to_string())),
             ("after", self.after.map(|it| it.to_string())),

@@ -7,6 +7,7 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 
 use crate::dead_letter::letter::DeadLetter;
+use crate::dead_letter::reason::DeadReason;
 
 /// Tells letters that died of the same thing from all others: a hash of the error's type, code, status and
 /// message, the destination and the operation.
@@ -46,7 +47,9 @@ impl Fingerprint {
         let frame = letter.error.frames().first();
         hash.field(frame.and_then(|frame| frame.type_name.as_deref()));
         hash.field(frame.and_then(|frame| frame.code.as_deref()));
-        hash.field(letter.status.map(|code| code.to_string()).as_deref());
+        // An open circuit is the error itself; the status is that of an attempt before it, if there was one.
+        let status = letter.status.filter(|_| letter.reason != DeadReason::CircuitOpen);
+        hash.field(status.map(|code| code.to_string()).as_deref());
         hash.message(frame.map_or("", |frame| &frame.message));
         hash.field(letter.destination.as_deref());
         hash.field(Some(&letter.operation));

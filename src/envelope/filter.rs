@@ -23,6 +23,8 @@ pub(crate) struct WrittenFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
@@ -57,6 +59,7 @@ impl WrittenFilter {
             reason: filter.reason.map(|reason| reason.name().to_owned()),
             idempotency_key: filter.idempotency_key.clone(),
             tenant: filter.tenant.clone(),
+            correlation_id: filter.correlation_id.clone(),
             fingerprint: filter.fingerprint.map(|fingerprint| fingerprint.to_string()),
             id: filter.id.map(LetterId::get),
             after: filter.after.map(LetterId::get),
@@ -92,6 +95,7 @@ impl WrittenFilter {
         filter.reason = self.reason.as_deref().map(reason).transpose()?;
         filter.idempotency_key = self.idempotency_key;
         filter.tenant = self.tenant;
+        filter.correlation_id = self.correlation_id;
         filter.fingerprint = fingerprint.transpose()?;
         filter.id = self.id.map(LetterId::new);
         filter.after = self.after.map(LetterId::new);
@@ -117,6 +121,7 @@ mod tests {
             .reason(DeadReason::Deadline)
             .idempotency_key("k")
             .tenant("t")
+            .correlation_id("c")
             .fingerprint(Fingerprint::new(7))
             .after(LetterId::new(1))
             .up_to(LetterId::new(9))

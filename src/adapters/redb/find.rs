@@ -160,4 +160,5 @@ pub(super) fn asks_the_letter(filter: &LetterFilter) -> bool {
         || filter.reason.is_some()
         || filter.idempotency_key.is_some()
         || filter.tenant.is_some()
+        || filter.correlation_id.is_some()
 }

@@ -6,35 +6,49 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
+use super::clock::nanos;
 use super::command::Command;
 use super::fault::Io;
 use super::find::Wanted;
 use super::ledger::Ledger;
+use super::numbers::Numbers;
 use super::queue::RedbQueue;
 use super::tables::{Access, Tables};
 use crate::dead_letter::{
-    Act, ByHand, Deed, LetterId, QueueError, RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner,
+    Act, ByHand, Deed, LetterFilter, LetterId, QueueError, RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner,
     RunState,
 };
 use crate::envelope::run;
 use crate::time;
 
-/// So many runs are remembered. Those that are over make room for new ones.
+/// So many runs are remembered. Those that are over make room for new ones, and then those that their owners
+/// left behind.
 const MAX_RUNS: u64 = 1000;
 
 /// What becomes of a run.
 #[derive(Debug)]
 pub(super) enum Change {
-    Begin { order: RedriveOrder, owner: Option<RunOwner>, at: SystemTime },
+    /// With the last letter that is in the store, and how many up to it are meant.
+    Begin { order: RedriveOrder, owner: Option<RunOwner>, at: SystemTime, counted: (LetterId, u64) },
     Save(RedriveRun),
     Cancel { id: RunId, by: ByHand },
 }
 
 impl<A: Access> Tables<A> {
+    /// The last letter that is in the store, and how many the filter means.
+    fn meant(&self, filter: &LetterFilter) -> Io<(LetterId, u64)> {
+        let (last, mut meant) = (Numbers::read(self)?.last_id, 0);
+        self.visit(Wanted { filter, free: false, limit: usize::MAX, whole: false }, |_| {
+            meant += 1;
+            true
+        })?;
+        Ok((LetterId::new(last), meant))
+    }
+
     /// One that cannot be read is refused alone: nothing else of the transaction fails for it.
     fn redrive(&self, id: RunId) -> Io<Result<RedriveRun, RunError>> {
         Ok(match self.runs.get(id.get())? {
-            Some(run) => read(run.value()).map_err(RunError::Queue),
+            Some(run) => read(run.value().1).map_err(RunError::Queue),
             None => Err(RunError::NoSuchRun(id)),
         })
     }
@@ -46,7 +60,7 @@ impl<A: Access> Tables<A> {
             if runs.len() == limit {
                 break;
             }
-            runs.extend(read(entry?.1.value()).ok());
+            runs.extend(read(entry?.1.value().1).ok());
         }
         Ok(runs)
     }
@@ -61,7 +75,7 @@ impl Ledger<'_, '_> {
     /// Changes a run, and gives it as it is then.
     pub(super) fn rewrite(&mut self, change: &Change) -> Io<Result<RedriveRun, RunError>> {
         match change {
-            Change::Begin { order, owner, at } => self.begin(order, owner.as_ref(), *at),
+            Change::Begin { order, owner, at, counted } => self.begin(order, owner.as_ref(), *at, *counted),
             Change::Save(run) => {
                 let stored = match self.tables.redrive(run.id)? {
                     Ok(stored) => stored,
@@ -95,21 +109,13 @@ impl Ledger<'_, '_> {
         order: &RedriveOrder,
         owner: Option<&RunOwner>,
         at: SystemTime,
+        counted: (LetterId, u64),
     ) -> Io<Result<RedriveRun, RunError>> {
         let last = self.tables.runs.last()?.map_or(0, |(id, _)| id.value());
         let (Some(number), true) = (last.checked_add(1), self.make_room_for_a_run()?) else {
             return Ok(Err(QueueError::TooManyRuns.into()));
         };
-        let mut meant = 0;
-        let wanted = Wanted { filter: order.filter(), free: false, limit: usize::MAX, whole: false };
-        let damaged = self.tables.visit(wanted, |_| {
-            meant += 1;
-            true
-        })?;
-        for id in damaged {
-            self.set_aside(id)?;
-        }
-        let up_to = LetterId::new(self.numbers.last_id);
+        let (up_to, meant) = counted;
         let mut run = RedriveRun::new(RunId::new(number), order.clone(), at, up_to, meant);
         if let Some(owner) = owner {
             (run.state, run.owner) = (RunState::Running, Some(owner.clone()));
@@ -121,26 +127,36 @@ impl Ledger<'_, '_> {
         self.keep(run).map(Ok)
     }
 
-    /// Forgets the oldest run that is over or cannot be read, if there are too many. Says whether there is room.
+    /// Forgets the oldest run that is over or cannot be read, if there are too many, or the oldest one whose owner
+    /// has been silent for longer than it said. Says whether there is room.
     fn make_room_for_a_run(&mut self) -> Io<bool> {
         if self.tables.runs.len()? < MAX_RUNS {
             return Ok(true);
         }
-        let mut oldest = None;
+        let (mut over, mut left_behind) = (None, None);
         for entry in self.tables.runs.range::<u64>(..)? {
             let (id, run) = entry?;
-            if read(run.value()).map_or(true, |run| run.state.is_over()) {
-                oldest = Some(id.value());
-                break;
+            let (written, run) = run.value();
+            let run = read(run).ok().filter(|run| !run.state.is_over());
+            let silent = self.now.saturating_sub(written);
+            match run.map(|run| run.owner) {
+                None => {
+                    over = Some(id.value());
+                    break;
+                }
+                Some(Some(owner)) if silent >= nanos(owner.lease) => {
+                    left_behind.get_or_insert(id.value());
+                }
+                Some(_) => {}
             }
         }
-        let Some(oldest) = oldest else { return Ok(false) };
+        let Some(oldest) = over.or(left_behind) else { return Ok(false) };
         self.tables.runs.remove(oldest)?;
         Ok(true)
     }
 
     fn keep(&mut self, run: RedriveRun) -> Io<RedriveRun> {
-        self.tables.runs.insert(run.id.get(), &*run::run(&run))?;
+        self.tables.runs.insert(run.id.get(), (self.now, &*run::run(&run)))?;
         Ok(run)
     }
 }
@@ -160,8 +176,9 @@ impl RunBook for RedbQueue {
         owner: Option<RunOwner>,
     ) -> BoxFuture<'_, Result<RedriveRun, QueueError>> {
         async move {
-            let at = time::wall(time::now());
-            self.rewrite(Change::Begin { order, owner, at }).await.map_err(|error| match error {
+            let (at, filter) = (time::wall(time::now()), order.filter().clone());
+            let counted = self.look(move |tables| tables.meant(&filter)).await?;
+            self.rewrite(Change::Begin { order, owner, at, counted }).await.map_err(|error| match error {
                 RunError::Queue(error) => error,
                 error => QueueError::Storage(error.to_string()), // a run that is begun is not there before
             })

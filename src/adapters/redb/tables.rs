@@ -34,8 +34,8 @@ const ACTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("acts");
 const ORIGINS: TableDefinition<'_, (u128, u64), u64> = TableDefinition::new("origins");
 /// And the other way round.
 const COMES_FROM: TableDefinition<'_, u64, (u128, u64)> = TableDefinition::new("comes_from");
-/// Redrives by number.
-const RUNS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("runs");
+/// Redrives by number, with when they were last written, by the clock of the store.
+const RUNS: TableDefinition<'_, u64, (u64, Bytes)> = TableDefinition::new("runs");
 
 /// Bytes of an entry in `groups`: a moment, and whether it is put aside.
 const GROUP: usize = Moment::BYTES + 1;
@@ -85,7 +85,7 @@ pub(super) struct Tables<A: Access> {
     pub(super) acts: A::Table<u64, Bytes>,
     pub(super) origins: A::Table<(u128, u64), u64>,
     pub(super) comes_from: A::Table<u64, (u128, u64)>,
-    pub(super) runs: A::Table<u64, Bytes>,
+    pub(super) runs: A::Table<u64, (u64, Bytes)>,
 }
 
 impl<'t> Tables<Writing<'t>> {

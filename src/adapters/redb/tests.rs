@@ -10,6 +10,7 @@ mod files;
 mod like_memory;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod waiting;

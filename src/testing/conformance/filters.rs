@@ -45,6 +45,8 @@ fn criteria(held: &[DeadLetter]) -> Vec<LetterFilter> {
         any().reason(DeadReason::Exhausted),
         any().idempotency_key("n0"),
         any().tenant("n1"),
+        any().correlation_id("n1"),
+        any().correlation_id("request-1"),
         any().fingerprint(held.first().map_or_else(|| letter().fingerprint(), DeadLetter::fingerprint)),
         any().id(number(20)),
         any().after(number(30)),

@@ -101,10 +101,10 @@ async fn d14_redrive_that_cannot_be_read_is_not_believed_and_hides_no_other() {
     let database = Builder::new().create_with_backend(backend.clone()).unwrap();
     let transaction = database.begin_write().unwrap();
     {
-        let mut runs = transaction.open_table(TableDefinition::<u64, &[u8]>::new("runs")).unwrap();
-        let mut run = runs.get(1).unwrap().unwrap().value().to_vec();
+        let mut runs = transaction.open_table(TableDefinition::<u64, (u64, &[u8])>::new("runs")).unwrap();
+        let mut run = runs.get(1).unwrap().unwrap().value().1.to_vec();
         run[9] ^= 1;
-        runs.insert(1, &*run).unwrap();
+        runs.insert(1, (0, &*run)).unwrap();
     }
     transaction.commit().unwrap();
     drop(database);

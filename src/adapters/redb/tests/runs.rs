@@ -65,6 +65,11 @@ async fn runs_that_are_over_make_room_and_others_never_do() {
         queue.latest(2).await.unwrap().iter().map(|run| run.id.get()).collect::<Vec<_>>(),
         [1001, 1000]
     );
+    queue.cancel(RunId::new(9), &ByHand::default()).await.unwrap();
+    let gone = RunOwner::new("gone", Duration::from_nanos(1));
+    assert_eq!(queue.begin(order(), Some(gone)).await.unwrap().id, RunId::new(1002));
+    assert_eq!(queue.begin(order(), None).await.unwrap().id, RunId::new(1003), "left behind by its owner");
+    assert_eq!(queue.run(RunId::new(1002)).await, Ok(None));
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ impl Chosen {
             "reason" => filter.reason(one_of(DeadReason::ALL.map(|it| (it.name(), it)), said).map_err(bad)?),
             "fingerprint" => filter.fingerprint(fingerprint(said).map_err(bad)?),
             "tenant" => filter.tenant(said),
+            "correlation" => filter.correlation_id(said),
             "key" => filter.idempotency_key(said),
             "older-than" => filter.older_than(duration(said).map_err(bad)?),
             "younger-than" => filter.younger_than(duration(said).map_err(bad)?),
@@ -162,6 +163,7 @@ mod tests {
             .category(Category::Timeout)
             .reason(DeadReason::Exhausted)
             .tenant("acme")
+            .correlation_id("batch-7")
             .idempotency_key("order-7")
             .died_at(at);
         letter.id = LetterId::new(7);
@@ -173,6 +175,7 @@ mod tests {
             ("reason", "exhausted", "permanent"),
             ("fingerprint", fingerprint.as_str(), "0123456789abcdef"),
             ("tenant", "acme", "other"),
+            ("correlation", "batch-7", "batch"),
             ("key", "order-7", "order-8"),
             ("id", "7", "8"),
             ("state", "ready", "leased"),

@@ -47,6 +47,7 @@ Which letters; all that is said must apply:
   --reason NAME          that died for this reason, as exhausted
   --fingerprint HEX      of this group
   --tenant NAME          of this tenant
+  --correlation ID       with this correlation id
   --key KEY              with this idempotency key
   --id N                 this letter, in whatever state
   --state NAME           ready, leased, quarantined or any [all that are not quarantined]

@@ -40,13 +40,14 @@ const NAMED: [(&str, Verb); 15] = [
     ("compact", Verb::Compact),
 ];
 
-const FILTERS: [&str; 13] = [
+const FILTERS: [&str; 14] = [
     "destination",
     "operation",
     "category",
     "reason",
     "fingerprint",
     "tenant",
+    "correlation",
     "key",
     "id",
     "state",
