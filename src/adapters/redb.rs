@@ -12,6 +12,7 @@ mod destinations;
 mod fault;
 mod find;
 mod format;
+mod gathered;
 mod gauge;
 mod handle;
 mod hooks;

@@ -7,8 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend, StorageError};
 
+use super::gathered::Gathered;
 use super::open_error::{OpenError, OpenErrorKind};
 
 /// So much of the file is kept in memory: 64 MiB.
@@ -37,13 +39,14 @@ impl Place {
         let opened = catch_unwind(AssertUnwindSafe(|| match self {
             Self::File(path) => {
                 let is_new = !path.exists();
-                let database = builder.create(path)?;
+                let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+                let database = builder.create_with_backend(Gathered::new(FileBackend::new(file)?))?;
                 if is_new {
                     sync_folder(path)?;
                 }
                 Ok(database)
             }
-            Self::Backend(backend) => builder.create_with_backend(Shared(Arc::clone(backend))),
+            Self::Backend(backend) => builder.create_with_backend(Gathered::new(Shared(Arc::clone(backend)))),
         }));
         let damaged = || OpenErrorKind::Damaged("it cannot be made sense of".to_owned());
         opened.map_or_else(|_| Err(damaged()), |opened| opened.map_err(kind))
