@@ -68,9 +68,9 @@ impl Writer {
                 let Ok(request) = requests.recv() else { break };
                 request
             };
-            let (batch, close) = gather(first, requests);
-            self.work(batch);
-            if let Some(close) = close {
+            let mut intake = Intake::new(first, requests);
+            self.work(&mut intake);
+            if let Some(close) = intake.close {
                 let closed = self.close();
                 match closed {
                     Ok(()) => close.command.done(Done::Nothing),
@@ -84,11 +84,13 @@ impl Writer {
     }
 
     /// Does a batch, and answers.
-    fn work(&mut self, batch: Vec<Request>) {
-        if batch.is_empty() {
+    fn work(&mut self, intake: &mut Intake<'_>) {
+        if intake.next.is_none() {
             return;
         }
-        match self.attempt(&batch) {
+        let outcome = self.attempt(intake);
+        let batch = std::mem::take(&mut intake.taken);
+        match outcome {
             Ok(outcome) => {
                 let made_room = outcome.numbers.held() < self.numbers.held()
                     || outcome.numbers.bytes < self.numbers.bytes;
@@ -115,25 +117,28 @@ impl Writer {
         }
     }
 
-    fn attempt(&mut self, batch: &[Request]) -> Io<Batch> {
-        let (database, reopened) = self.store.database(&self.gauge, &self.rules)?;
+    fn attempt(&mut self, intake: &mut Intake<'_>) -> Io<Batch> {
+        let (database, reopened) = self.store.database(&self.gauge, &self.rules).inspect_err(|_| {
+            // They all fail of the same.
+            while intake.take().is_some() {}
+        })?;
         if let Some(numbers) = reopened {
             self.numbers = numbers;
         }
         // A panic of the database is one of its errors: a damaged file brings it to that.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(&database, batch)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(&database, intake)));
         drop(database);
         let outcome = outcome.unwrap_or_else(|_| Err(Fault::new("the database failed over a damaged file")));
         outcome.inspect_err(|fault| self.store.failed(&self.gauge, fault))
     }
 
-    fn transact(&self, database: &Handle, batch: &[Request]) -> Io<Batch> {
+    fn transact(&self, database: &Handle, intake: &mut Intake<'_>) -> Io<Batch> {
         let transaction = database.begin_write()?;
         let mut tables = Tables::open(&transaction)?;
         let (mut numbers, mut destinations, mut lost) = (self.numbers, Destinations::default(), Vec::new());
-        let mut done = Vec::with_capacity(batch.len());
+        let mut done = Vec::new();
         let mut next = self.gauge.due();
-        for request in batch {
+        while let Some(request) = intake.take() {
             let now = self.clock.at(request.now).max(numbers.high_water);
             numbers.high_water = now;
             let mut ledger = Ledger {
@@ -190,17 +195,46 @@ impl Writer {
     }
 }
 
-/// The first command and what has come in after it, as long as one transaction bears it; and the command to
-/// close, if that has come.
-fn gather(first: Request, requests: &Receiver<Request>) -> (Vec<Request>, Option<Request>) {
-    let (mut batch, mut bytes, mut next) = (Vec::new(), 0, Some(first));
-    while let Some(request) = next {
-        if matches!(request.command, Command::Close { .. }) {
-            return (batch, Some(request));
-        }
-        bytes += request.command.bytes();
-        batch.push(request);
-        next = if batch.len() < BATCH && bytes < BATCH_BYTES { requests.try_recv().ok() } else { None };
+/// What goes into one transaction: the first command and those that have come in when it is their turn. While one is
+/// done, others come in, so the more there is to do the more share a commit. Nobody is waited for.
+struct Intake<'a> {
+    requests: &'a Receiver<Request>,
+    next: Option<Request>,
+    taken: Vec<Request>,
+    bytes: usize,
+    /// The command to close, if that has come: none is taken after it.
+    close: Option<Request>,
+}
+
+impl<'a> Intake<'a> {
+    fn new(first: Request, requests: &'a Receiver<Request>) -> Self {
+        let mut intake = Self { requests, next: None, taken: Vec::new(), bytes: 0, close: None };
+        intake.next = intake.unless_close(first);
+        intake
     }
-    (batch, None)
+
+    /// The next command, as long as one transaction bears it.
+    fn take(&mut self) -> Option<&Request> {
+        let request = match self.next.take() {
+            Some(first) => first,
+            None if self.close.is_some() || self.taken.len() >= BATCH || self.bytes >= BATCH_BYTES => {
+                return None;
+            }
+            None => {
+                let come = self.requests.try_recv().ok()?;
+                self.unless_close(come)?
+            }
+        };
+        self.bytes += request.command.bytes();
+        self.taken.push(request);
+        self.taken.last()
+    }
+
+    fn unless_close(&mut self, request: Request) -> Option<Request> {
+        if matches!(request.command, Command::Close { .. }) {
+            self.close = Some(request);
+            return None;
+        }
+        Some(request)
+    }
 }
