@@ -135,7 +135,7 @@ impl RedbQueue {
         let pushing = Pushing { letters, replaces, answer: Some(answer) };
         // Not sent, it is dropped, and then it hands back the letters by its own answer.
         drop(self.send_letters(pushing).await);
-        answered.await.expect("letters are stored or handed back")
+        answered.await.expect("letters are stored or handed back").told()
     }
 
     async fn send_letters(&self, pushing: Pushing) -> Result<(), Unanswered> {

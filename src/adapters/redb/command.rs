@@ -54,7 +54,23 @@ pub(super) struct Pushing {
     pub(super) letters: Vec<Prepared>,
     /// The letter that the one letter replaces, and who wants that.
     pub(super) replaces: Option<(LetterId, ByHand, SystemTime)>,
-    pub(super) answer: Option<Sender<Vec<Result<Receipt, PushError>>>>,
+    pub(super) answer: Option<Sender<Pushed>>,
+}
+
+/// Letters and what became of them. They go back to the task that pushed them, which has more time to drop them than
+/// the writer.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    letters: Vec<Prepared>,
+    outcomes: Vec<Result<Receipt, PushErrorKind>>,
+}
+
+impl Pushed {
+    /// What the user is told: a letter that was refused is handed back.
+    pub(super) fn told(self) -> Vec<Result<Receipt, PushError>> {
+        let letters = self.letters.into_iter().zip(self.outcomes);
+        letters.map(|(letter, outcome)| outcome.map_err(|kind| letter.refused(kind))).collect()
+    }
 }
 
 /// What became of a command in a transaction that is not committed yet.
@@ -175,12 +191,7 @@ impl Pushing {
     }
 
     fn end(mut self, outcomes: Vec<Result<Receipt, PushErrorKind>>) {
-        let letters = std::mem::take(&mut self.letters).into_iter();
-        let told =
-            letters.zip(outcomes).map(|(letter, outcome)| outcome.map_err(|kind| letter.refused(kind)));
-        if let Some(answer) = self.answer.take() {
-            drop(answer.send(told.collect()));
-        }
+        self.answer(outcomes);
     }
 
     pub(super) fn refused(mut self, kind: &PushErrorKind) {
@@ -188,9 +199,12 @@ impl Pushing {
     }
 
     fn refuse(&mut self, kind: &PushErrorKind) {
-        let letters = std::mem::take(&mut self.letters).into_iter();
+        self.answer(self.letters.iter().map(|_| Err(kind.clone())).collect());
+    }
+
+    fn answer(&mut self, outcomes: Vec<Result<Receipt, PushErrorKind>>) {
         if let Some(answer) = self.answer.take() {
-            drop(answer.send(letters.map(|letter| Err(letter.refused(kind.clone()))).collect()));
+            drop(answer.send(Pushed { letters: std::mem::take(&mut self.letters), outcomes }));
         }
     }
 }
