@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redb::ReadableTable as _;
+
 use super::clock::nanos;
 use super::fault::Io;
 use super::find::{Found, Wanted};
@@ -47,7 +49,10 @@ impl Ledger<'_, '_> {
             for (since, id) in gone {
                 self.tables.leave(Tag::Gone, since, id)?;
                 let origin = self.tables.comes_from.remove(id)?.map(|origin| origin.value());
-                if let Some(origin) = origin {
+                // What took its place came from there as well, and is known for longer.
+                if let Some(origin) = origin
+                    && self.tables.origins.get(origin)?.is_some_and(|known| known.value() == id)
+                {
                     self.tables.origins.remove(origin)?;
                 }
             }

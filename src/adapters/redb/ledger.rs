@@ -40,7 +40,7 @@ impl<A: Access> Tables<A> {
         Ok(first(Tag::Lease)?.unwrap_or(u64::MAX).min(expiry.unwrap_or(u64::MAX)))
     }
 
-    /// The letter here that was first stored there, or was not long ago.
+    /// The latest letter here that was first stored there, held or gone not long ago.
     pub(super) fn known(&self, origin: Origin) -> Io<Option<u64>> {
         Ok(self.origins.get((origin.queue, origin.id.get()))?.map(|id| id.value()))
     }
@@ -62,11 +62,6 @@ impl Ledger<'_, '_> {
             || letter.name_is_too_long()
         {
             return Ok(Err(Refused::TooLarge));
-        }
-        if let Some(origin) = letter.letter.origin
-            && let Some(id) = self.tables.known(origin)?
-        {
-            return Ok(Ok(Receipt::new(LetterId::new(id))));
         }
         let (Some(id), Some(evicted)) =
             (self.numbers.last_id.checked_add(1), self.room_for(size, replaces.as_ref())?)

@@ -141,8 +141,8 @@ impl RedbQueue {
         self.shared.rules.time_to_live
     }
 
-    /// The number of the letter that came from there, whether it is still held or is gone since less than the
-    /// time to live. Pushing a letter with this origin stores nothing and names that letter.
+    /// The number of the latest letter that came from there, whether it is still held or is gone since less than
+    /// the time to live. [`restore`](DeadLetterQueue::restore) leaves out what came from there as well.
     ///
     /// # Errors
     ///

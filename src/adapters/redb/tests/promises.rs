@@ -176,24 +176,46 @@ async fn d5_d6_d7_leases_end_over_a_restart_and_fences_grow() {
 #[tokio::test(start_paused = true)]
 async fn d17_letter_from_elsewhere_is_taken_in_once() {
     let queue = RedbQueue::builder().time_to_live(HOUR).in_backend(InMemoryBackend::new()).await.unwrap();
-    let origin = Origin::new(u128::MAX - 7, LetterId::new(9));
+    let (origin, by) = (Origin::new(u128::MAX - 7, LetterId::new(9)), ByHand::default());
     let mut from_elsewhere = letter(1);
     from_elsewhere.origin = Some(origin);
+    let is_known = || async {
+        let [answer] = &queue.restore(vec![from_elsewhere.clone()], &by).await[..] else { panic!() };
+        answer.as_ref().unwrap().is_none()
+    };
     assert_eq!(queue.find_origin(origin).await, Ok(None));
-    let id = queue.push(from_elsewhere.clone()).await.unwrap().id;
-    assert_eq!(queue.push(from_elsewhere.clone()).await.unwrap().id, id);
-    assert_eq!((queue.find_origin(origin).await, stats(&queue).await.pushed), (Ok(Some(id)), 1));
+    assert!(!is_known().await);
+    let id = queue.find_origin(origin).await.unwrap();
+    assert!(id.is_some() && is_known().await && stats(&queue).await.pushed == 1);
     let leased = lease_one(&queue).await;
-    assert_eq!(leased.letter.origin, Some(origin));
+    assert_eq!((leased.letter.origin, Some(leased.letter.id)), (Some(origin), id));
     queue.settle(leased.token, Settlement::Delivered).await.unwrap();
-    assert_eq!(queue.push(from_elsewhere.clone()).await.unwrap().id, id, "delivered is final");
+    assert!(is_known().await, "delivered is final");
     assert_eq!(stats(&queue).await.held(), 0);
     tokio::time::advance(HOUR).await;
     push(&queue, 2).await;
     tokio::time::advance(HOUR).await;
     assert_eq!(stats(&queue).await.expired, 1);
     assert_eq!(queue.find_origin(origin).await, Ok(None), "it is not remembered for ever");
-    assert!(queue.push(from_elsewhere).await.unwrap().id > id);
+    assert!(!is_known().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn letter_from_elsewhere_is_edited_and_is_known_as_long_as_its_copy_is() {
+    let queue = RedbQueue::builder().time_to_live(HOUR).in_backend(InMemoryBackend::new()).await.unwrap();
+    let origin = Origin::new(7, LetterId::new(9));
+    let mut original = letter(1);
+    original.origin = Some(origin);
+    let old = queue.push(original.clone()).await.unwrap().id;
+    let copy = original.payload(Payload::text("mended"));
+    let new = queue.replace(old, copy, &ByHand::default()).await.unwrap().id;
+    assert!(new > old);
+    let held = queue.peek(&all(), 9).await.unwrap();
+    assert_eq!((held.len(), held[0].id, held[0].payload.clone()), (1, new, Some(Payload::text("mended"))));
+    queue.quarantine(&all(), &ByHand::default()).await.unwrap();
+    tokio::time::advance(HOUR).await;
+    push(&queue, 2).await;
+    assert_eq!(queue.find_origin(origin).await, Ok(Some(new)), "the old one was forgotten, the copy was not");
 }
 
 #[tokio::test]
