@@ -19,6 +19,7 @@ mod hooks;
 mod leases;
 mod ledger;
 mod line;
+mod making;
 mod moment;
 mod numbers;
 mod open_error;

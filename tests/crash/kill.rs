@@ -51,9 +51,8 @@ fn one_round(folder: &Path, round: u64, heard: &Arc<Mutex<Heard>>) {
     let mut dice = Dice::new(round);
     let sink = Sink::open(heard);
     let mut child = child("storm", folder, sink.port, round);
-    // Now and then it is killed while it opens the store, but not while it makes it: what is left then is no
-    // store yet, and has to be removed by hand.
-    let lines = if dice.one_in(8) && round > 0 { 0 } else { 1 + dice.below(400) };
+    // Now and then it is killed while it opens the store.
+    let lines = if dice.one_in(8) { 0 } else { 1 + dice.below(400) };
     for _ in 0..lines {
         while let Err(silence) = sink.lines.recv_timeout(Duration::from_millis(200)) {
             assert_ne!(silence, RecvTimeoutError::Disconnected, "the sink is gone");
@@ -167,6 +166,37 @@ async fn d1_d4_d7_d8_d9_d15_killed_process_loses_nothing_and_doubles_nothing() {
         heard.discarding.len(),
     );
     assert!(heard.pushed.len() > 10 && heard.delivered.len() > 5, "the children did something");
+}
+
+/// No store is there at first, and none is made before the child is killed, or half of one, or a whole one.
+#[tokio::test(start_paused = true)]
+async fn d1_process_killed_while_it_makes_its_store_leaves_nothing_that_cannot_be_opened() {
+    let rounds = crate::asked("RECOUP_CRASH_ROUNDS", 20);
+    let folder = crate::folder("making");
+    let (mut none, mut half, mut whole) = (0, 0, 0);
+    for round in 0..rounds {
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let (sink, mut dice) = (Sink::open(&heard), Dice::new(round));
+        let mut child = child("storm", &folder, sink.port, round);
+        let moment = Duration::from_micros(dice.below(20_000));
+        let (_silent, silence) = channel::<()>();
+        let _ = silence.recv_timeout(moment); // nobody says anything: this is the moment
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sink.close();
+        match (store(&folder).exists(), folder.join("letters.redb.making").exists()) {
+            (true, _) => whole += 1,
+            (_, true) => half += 1,
+            _ => none += 1,
+        }
+        let queue = open(&folder).await;
+        picture::of(&queue).await.unwrap();
+        queue.close().await.unwrap();
+        std::fs::remove_file(store(&folder)).unwrap();
+    }
+    println!(
+        "{rounds} rounds: {none} before the store was begun, {half} while it was made, {whole} afterwards"
+    );
 }
 
 /// Delivers all that is left.

@@ -1,16 +1,15 @@
 //! Where a store lies, and how it is opened there.
 
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend, StorageError};
 
 use super::gathered::Gathered;
+use super::making;
 use super::open_error::{OpenError, OpenErrorKind};
 
 /// So much of the file is kept in memory: 64 MiB.
@@ -37,15 +36,7 @@ impl Place {
         }
         // Whatever a damaged file makes of it must end here.
         let opened = catch_unwind(AssertUnwindSafe(|| match self {
-            Self::File(path) => {
-                let is_new = !path.exists();
-                let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-                let database = builder.create_with_backend(Gathered::new(FileBackend::new(file)?))?;
-                if is_new {
-                    sync_folder(path)?;
-                }
-                Ok(database)
-            }
+            Self::File(path) => making::open_or_make(&builder, path),
             Self::Backend(backend) => builder.create_with_backend(Gathered::new(Shared(Arc::clone(backend)))),
         }));
         let damaged = || OpenErrorKind::Damaged("it cannot be made sense of".to_owned());
@@ -87,16 +78,6 @@ pub(super) fn kind(error: DatabaseError) -> OpenErrorKind {
         },
         error => OpenErrorKind::Storage(error.to_string()),
     }
-}
-
-/// Makes the name of a new file survive a loss of power, as its content does.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Where folders cannot be opened like files, names need no help.
-    if cfg!(unix) { File::open(fs::canonicalize(folder)?)?.sync_all() } else { Ok(()) }
 }
 
 /// A backend that can be opened again after an error.

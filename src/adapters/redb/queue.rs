@@ -40,7 +40,8 @@ const UNDER_WAY: usize = 4096;
 ///
 /// One process has the file open at a time. The last clone that is dropped closes it, in the background;
 /// [`close`](DeadLetterQueue::close) waits for that. Beside the file there is one of 4 MiB with the ending
-/// `.ballast`. It is removed when the disk is full, so that letters can still be taken out.
+/// `.ballast`. It is removed when the disk is full, so that letters can still be taken out. A new file has the
+/// ending `.making` until it is whole, so that a process that ends meanwhile leaves nothing half made.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,6 +8,10 @@ mod faults;
 mod files;
 #[cfg(test)]
 mod like_memory;
+#[cfg(all(test, unix))]
+mod links;
+#[cfg(test)]
+mod making;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
