@@ -8,7 +8,6 @@ use recoup::{ByHand, DeadLetter, DeadLetterQueue, LetterFilter, LetterState, Set
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::jobs;
-use crate::picture::said;
 use crate::series;
 
 /// What came of spoilt files.
