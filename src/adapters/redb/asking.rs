@@ -113,17 +113,14 @@ impl RedbQueue {
     }
 
     /// Stores letters, each answered alone.
-    pub(super) async fn store(
-        &self,
-        letters: Vec<Prepared>,
-        replaces: Option<(LetterId, &ByHand)>,
-    ) -> Vec<Result<Receipt, PushError>> {
+    pub(super) async fn store(&self, letters: Vec<Prepared>) -> Vec<Result<Receipt, PushError>> {
         match self.shared.rules.when_full {
-            WhenFull::Wait(time) => self.store_in_line(letters, replaces, time).await,
-            _ => self.store_now(letters, replaces).await,
+            WhenFull::Wait(time) => self.store_in_line(letters, time).await,
+            _ => self.store_now(letters, None).await,
         }
     }
 
+    /// Stores letters, or one in the place of another, and waits for nobody.
     pub(super) async fn store_now(
         &self,
         letters: Vec<Prepared>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::prepared::Prepared;
 use super::queue::RedbQueue;
-use crate::dead_letter::{ByHand, LetterId, PushError, PushErrorKind, Receipt};
+use crate::dead_letter::{PushError, PushErrorKind, Receipt};
 use crate::time::{self, Instant, Now};
 use crate::timer::{self, Timer};
 
@@ -17,7 +17,6 @@ impl RedbQueue {
     pub(super) async fn store_in_line(
         &self,
         letters: Vec<Prepared>,
-        replaces: Option<(LetterId, &ByHand)>,
         wait: Duration,
     ) -> Vec<Result<Receipt, PushError>> {
         let until = timer::ends(wait, &Now::unread());
@@ -30,7 +29,7 @@ impl RedbQueue {
             }
         }
         let mut room = self.shared.gauge.room();
-        let mut answers = self.store_now(letters, replaces).await;
+        let mut answers = self.store_now(letters, None).await;
         while answers.iter().any(is_full) {
             if turn.is_none() {
                 turn = before(until, self.shared.line.acquire()).await;
@@ -49,7 +48,7 @@ impl RedbQueue {
             for answer in answers.iter_mut().filter(|answer| is_full(answer)) {
                 let Err(error) = answer else { continue };
                 let letter = std::mem::replace(&mut *error.letter, crate::dead_letter::DeadLetter::new(""));
-                let again = self.store_now(vec![Prepared::of(letter)], replaces).await.pop();
+                let again = self.store_now(vec![Prepared::of(letter)], None).await.pop();
                 *answer = again.expect("one letter has one answer");
                 if is_full(answer) {
                     break;

@@ -181,7 +181,7 @@ impl fmt::Debug for RedbQueue {
 impl DeadLetterQueue for RedbQueue {
     fn push(&self, letter: DeadLetter) -> BoxFuture<'_, Result<Receipt, PushError>> {
         async move {
-            let mut answers = self.store(vec![Prepared::of(letter)], None).await;
+            let mut answers = self.store(vec![Prepared::of(letter)]).await;
             answers.pop().expect("one letter has one answer")
         }
         .boxed()
@@ -269,7 +269,7 @@ impl DeadLetterQueue for RedbQueue {
         by: &'a ByHand,
     ) -> BoxFuture<'a, Result<Receipt, PushError>> {
         async move {
-            let mut answers = self.store(vec![Prepared::of(letter)], Some((old, by))).await;
+            let mut answers = self.store_now(vec![Prepared::of(letter)], Some((old, by))).await;
             answers.pop().expect("one letter has one answer")
         }
         .boxed()
@@ -306,7 +306,7 @@ impl DeadLetterQueue for RedbQueue {
     fn push_all(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Result<Receipt, PushError>>> {
         async move {
             let letters = letters.into_iter().map(Prepared::of).collect();
-            self.store(letters, None).await
+            self.store(letters).await
         }
         .boxed()
     }

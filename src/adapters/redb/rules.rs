@@ -112,6 +112,7 @@ impl Rules {
         check.at_least_one("capacity", self.capacity)?;
         check.at_least_one("max_bytes", self.max_bytes)?;
         check.at_least_one("quarantine_after", self.quarantine_after)?;
+        self.when_full.check(check)?;
         self.time_to_live.map_or(Ok(()), |time| check.longer_than_zero("time_to_live", time))
     }
 }

@@ -34,10 +34,16 @@ impl Rules {
         check.at_least_one("capacity", wide(self.capacity))?;
         check.at_least_one("max_bytes", wide(self.max_bytes))?;
         check.at_least_one("quarantine_after", self.quarantine_after)?;
-        if let WhenFull::Wait(time) = self.when_full {
-            check.longer_than_zero("when_full", time)?;
-        }
+        self.when_full.check(check)?;
         self.time_to_live.map_or(Ok(()), |time| check.longer_than_zero("time_to_live", time))
+    }
+}
+
+impl WhenFull {
+    /// Whether there is time to wait, if it is to wait.
+    pub(crate) fn check(self, check: Check) -> Result<(), SettingError> {
+        let Self::Wait(time) = self else { return Ok(()) };
+        check.longer_than_zero("when_full", time)
     }
 }
 

@@ -49,6 +49,27 @@ async fn d12_waiting_is_bounded_and_hands_the_letter_back() {
 }
 
 #[tokio::test]
+async fn replacing_does_not_wait_for_room() {
+    let other = DeadLetter::new("tiny");
+    let max_bytes = letter(1).size() + other.size();
+    let builder = RedbQueue::builder().max_bytes(max_bytes).when_full(WhenFull::Wait(HOUR));
+    let queue = builder.in_backend(InMemoryBackend::new()).await.unwrap();
+    let old = push(&queue, 1).await;
+    queue.push(other).await.unwrap();
+    let larger = letter(1).header("a", "b");
+    assert!(larger.size() <= max_bytes, "it would fit alone");
+    let error = queue.replace(old, larger.clone(), &ByHand::default()).await.unwrap_err();
+    assert_eq!((*error.letter, error.kind), (larger, PushErrorKind::Full));
+}
+
+#[tokio::test]
+async fn waiting_for_no_time_is_refused() {
+    let builder = RedbQueue::builder().when_full(WhenFull::Wait(Duration::ZERO));
+    let error = builder.in_backend(InMemoryBackend::new()).await.unwrap_err();
+    assert_eq!(error.kind.to_string(), "redb queue: `when_full` is 0ns, but must be longer than zero");
+}
+
+#[tokio::test]
 async fn d18_who_waits_and_goes_holds_up_nobody() {
     let queue = full(HOUR).await;
     for _ in 0..2 {
