@@ -16,6 +16,7 @@
 mod by_hand;
 mod chain;
 mod error;
+mod filling;
 mod filter;
 mod fingerprint;
 mod groups;
@@ -34,9 +35,11 @@ mod shared;
 mod stats;
 mod texts;
 
+pub(crate) use crate::dead_letter::by_hand::MAX_ACTS;
 pub use crate::dead_letter::by_hand::{Act, ByHand, Deed};
 pub use crate::dead_letter::chain::{ErrorChain, ErrorFrame};
 pub use crate::dead_letter::error::{PushError, PushErrorKind, QueueError, SettleError};
+pub(crate) use crate::dead_letter::filling::Filling;
 pub use crate::dead_letter::filter::LetterFilter;
 pub use crate::dead_letter::fingerprint::Fingerprint;
 pub(crate) use crate::dead_letter::groups::Grouping;
@@ -49,6 +52,7 @@ pub use crate::dead_letter::payload::Payload;
 pub use crate::dead_letter::queue::{DeadLetterQueue, MAX_UNSETTLED, Survives};
 pub use crate::dead_letter::reason::DeadReason;
 pub use crate::dead_letter::redacted::{Redacted, Redactor};
+pub(crate) use crate::dead_letter::runs::MAX_RUNS;
 pub use crate::dead_letter::runs::{
     RedriveOrder, RedriveOrderBuilder, RedriveRun, RunBook, RunError, RunId, RunOwner, RunProgress, RunState,
 };

@@ -5,6 +5,9 @@ use std::time::SystemTime;
 
 use crate::dead_letter::filter::LetterFilter;
 
+/// So many of the latest deeds are remembered.
+pub(crate) const MAX_ACTS: usize = 1000;
+
 /// Who does something to letters by hand, and why. It is written down with what was done.
 ///
 /// ```

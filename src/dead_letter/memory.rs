@@ -1,7 +1,6 @@
 //! A queue of dead letters in the memory of this process.
 
 mod book;
-mod filling;
 mod ledger;
 mod line;
 mod origins;

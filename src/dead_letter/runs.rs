@@ -14,6 +14,10 @@ mod book;
 mod order;
 mod run;
 
+/// So many runs are remembered. Those that are over make room for new ones, and then those whose owner left them
+/// behind: a program that carries none of them on must not run out of room because it drops futures.
+pub(crate) const MAX_RUNS: usize = 1000;
+
 pub use self::book::{RunBook, RunError};
 pub use self::order::{RedriveOrder, RedriveOrderBuilder};
 pub use self::run::{RedriveRun, RunId, RunOwner, RunProgress, RunState};

@@ -12,9 +12,9 @@ use crate::dead_letter::{
     AttemptRecord, ByHand, DeadLetter, DeadReason, Edited, ErrorChain, ErrorFrame, History, LetterId, Origin,
 };
 
-/// A moment of the wall clock: whole seconds since 1970, before it negative, and nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WrittenMoment(i64, u32);
+/// A moment of the wall clock: whole seconds since 1970, before it negative, and nanoseconds. Ordered by time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct WrittenMoment(pub(crate) i64, pub(crate) u32);
 
 impl WrittenMoment {
     pub(crate) fn of(moment: SystemTime) -> Self {

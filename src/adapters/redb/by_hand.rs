@@ -8,11 +8,9 @@ use super::fault::Io;
 use super::find::Wanted;
 use super::ledger::Ledger;
 use super::row::{Row, State};
-use crate::dead_letter::{Act, ByHand, Deed, LetterFilter, LetterId, LetterState};
+use super::rules::wide;
+use crate::dead_letter::{Act, ByHand, Deed, LetterFilter, LetterId, LetterState, MAX_ACTS};
 use crate::envelope::act;
-
-/// So many of the latest deeds are remembered.
-const MAX_ACTS: u64 = 1000;
 
 /// So many letters are dealt with in one transaction, so that others are not kept waiting.
 const PART: usize = 2048;
@@ -111,7 +109,7 @@ impl Ledger<'_, '_> {
         let number = self.numbers.last_act;
         let oldest = self.tables.acts.first()?.map(|(number, _)| number.value());
         if let Some(oldest) = oldest
-            && number - oldest >= MAX_ACTS
+            && number - oldest >= wide(MAX_ACTS)
         {
             self.tables.acts.remove(oldest)?;
         }

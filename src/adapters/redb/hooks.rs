@@ -10,21 +10,17 @@ use super::gauge::Gauge;
 use super::numbers::Numbers;
 use super::rules::Rules;
 use super::tables::Tables;
-use crate::dead_letter::{DeadLetter, Loss, QueueStats};
+use crate::dead_letter::{DeadLetter, Filling, Loss, QueueStats};
 
 pub(super) type OnLoss = Arc<dyn Fn(&DeadLetter, Loss) + Send + Sync>;
 pub(super) type OnFilling = Arc<dyn Fn(&QueueStats) + Send + Sync>;
-
-/// In percent of a limit: from where on a queue is filling up, and below which it has emptied again.
-const FILLING: u64 = 80;
-const EMPTIED: u64 = 70;
 
 /// They are called on the writer's thread, after the fact and with nothing held. A panic in one ends there.
 #[derive(Clone, Default)]
 pub(super) struct Hooks {
     pub(super) on_loss: Option<OnLoss>,
     pub(super) on_filling: Option<OnFilling>,
-    pub(super) is_filling: bool,
+    pub(super) filling: Filling,
 }
 
 impl Hooks {
@@ -41,22 +37,18 @@ impl Hooks {
             }
         }
         let Some(on_filling) = &self.on_filling else { return };
-        let above = |percent| {
-            above(numbers.held(), rules.capacity, percent) || above(numbers.bytes, rules.max_bytes, percent)
-        };
-        if self.is_filling {
-            self.is_filling = above(EMPTIED);
-        } else if above(FILLING)
-            && let Ok(stats) = stats(numbers, gauge)
-        {
-            self.is_filling = true;
-            let _panicked = catch_unwind(AssertUnwindSafe(|| on_filling(&stats)));
+        let levels = [(numbers.held(), rules.capacity), (numbers.bytes, rules.max_bytes)];
+        if !self.filling.crosses(levels) {
+            return;
+        }
+        match stats(numbers, gauge) {
+            Ok(stats) => {
+                let _panicked = catch_unwind(AssertUnwindSafe(|| on_filling(&stats)));
+            }
+            // It could not be told, so the next batch tries it again.
+            Err(_) => self.filling = Filling::default(),
         }
     }
-}
-
-fn above(held: u64, limit: u64, percent: u64) -> bool {
-    u128::from(held) * 100 >= u128::from(limit) * u128::from(percent)
 }
 
 fn stats(numbers: &Numbers, gauge: &Gauge) -> Io<QueueStats> {

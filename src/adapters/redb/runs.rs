@@ -13,17 +13,14 @@ use super::find::Wanted;
 use super::ledger::Ledger;
 use super::numbers::Numbers;
 use super::queue::RedbQueue;
+use super::rules::wide;
 use super::tables::{Access, Tables};
 use crate::dead_letter::{
-    Act, ByHand, Deed, LetterFilter, LetterId, QueueError, RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner,
-    RunState,
+    Act, ByHand, Deed, LetterFilter, LetterId, MAX_RUNS, QueueError, RedriveOrder, RedriveRun, RunBook,
+    RunError, RunId, RunOwner, RunState,
 };
 use crate::envelope::run;
 use crate::time;
-
-/// So many runs are remembered. Those that are over make room for new ones, and then those that their owners
-/// left behind.
-const MAX_RUNS: u64 = 1000;
 
 /// What becomes of a run.
 #[derive(Debug)]
@@ -130,7 +127,7 @@ impl Ledger<'_, '_> {
     /// Forgets the oldest run that is over or cannot be read, if there are too many, or the oldest one whose owner
     /// has been silent for longer than it said. Says whether there is room.
     fn make_room_for_a_run(&mut self) -> Io<bool> {
-        if self.tables.runs.len()? < MAX_RUNS {
+        if self.tables.runs.len()? < wide(MAX_RUNS) {
             return Ok(true);
         }
         let (mut over, mut left_behind) = (None, None);

@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::dead_letter::MAX_RUNS;
 use crate::dead_letter::by_hand::ByHand;
 use crate::dead_letter::error::QueueError;
 use crate::dead_letter::letter::LetterId;
 use crate::dead_letter::memory::MemoryQueue;
 use crate::dead_letter::runs::{RedriveOrder, RedriveRun, RunBook, RunError, RunId, RunOwner, RunState};
 use crate::time::{self, Instant};
-
-/// So many runs are remembered. Those that are over make room for new ones, and then those whose owner left
-/// them behind: a program that carries none of them on must not run out of room because it drops futures.
-const MAX_RUNS: usize = 1000;
 
 /// The runs by number.
 #[derive(Debug, Default)]

@@ -9,7 +9,6 @@ use crate::dead_letter::error::{PushError, PushErrorKind, SettleError};
 use crate::dead_letter::filter::LetterFilter;
 use crate::dead_letter::letter::{DeadLetter, LetterId, LetterState};
 use crate::dead_letter::memory::book::Runs;
-use crate::dead_letter::memory::filling::Filling;
 use crate::dead_letter::memory::line::{Line, Ticket};
 use crate::dead_letter::memory::rules::{Rules, wide};
 use crate::dead_letter::memory::slots::{Hold, Slot, Slots};
@@ -18,11 +17,9 @@ use crate::dead_letter::queue::{LeaseToken, MAX_UNSETTLED, Receipt};
 use crate::dead_letter::runs::RedriveRun;
 use crate::dead_letter::settlement::{Failed, Settled, Settlement};
 use crate::dead_letter::stats::QueueStats;
+use crate::dead_letter::{Filling, MAX_ACTS};
 use crate::random::Dice;
 use crate::time::{self, Instant};
-
-/// So many of the latest deeds are remembered.
-const MAX_ACTS: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Ledger {

@@ -8,15 +8,15 @@ const HIGH: u128 = 8;
 const LOW: u128 = 7;
 
 /// Whether it was told that the queue fills up.
-#[derive(Debug, Default)]
-pub(super) struct Filling {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filling {
     told: bool,
 }
 
 impl Filling {
     /// Whether the queue has come to four fifths of a limit since the last time this was so. Each pair is what
     /// is held, and how much may be.
-    pub(super) fn crosses(&mut self, levels: [(u64, u64); 2]) -> bool {
+    pub(crate) fn crosses(&mut self, levels: [(u64, u64); 2]) -> bool {
         let at =
             |tenths| levels.iter().any(|&(held, limit)| u128::from(held) * 10 >= u128::from(limit) * tenths);
         let crosses = !self.told && at(HIGH);
