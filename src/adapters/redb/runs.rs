@@ -26,9 +26,17 @@ use crate::time;
 #[derive(Debug)]
 pub(super) enum Change {
     /// With the last letter that is in the store, and how many up to it are meant.
-    Begin { order: RedriveOrder, owner: Option<RunOwner>, at: SystemTime, counted: (LetterId, u64) },
+    Begin {
+        order: RedriveOrder,
+        owner: Option<RunOwner>,
+        at: SystemTime,
+        counted: (LetterId, u64),
+    },
     Save(RedriveRun),
-    Cancel { id: RunId, by: ByHand },
+    Cancel {
+        id: RunId,
+        by: ByHand,
+    },
 }
 
 impl<A: Access> Tables<A> {

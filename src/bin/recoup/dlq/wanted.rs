@@ -155,8 +155,8 @@ impl Said {
                 let time = duration(&text()?).map_err(|why| Problem::bad("--timeout", why))?;
                 self.redrive.timeout = Some(time);
             }
-            "destination" | "operation" | "category" | "reason" | "fingerprint" | "tenant" | "correlation" | "key" | "id"
-            | "state" | "older-than" | "younger-than" | "since" | "before" => {
+            "destination" | "operation" | "category" | "reason" | "fingerprint" | "tenant"
+            | "correlation" | "key" | "id" | "state" | "older-than" | "younger-than" | "since" | "before" => {
                 self.chosen.take(name, &text()?)?;
             }
             _ => {
