@@ -114,9 +114,9 @@ fn not_met(rows: &[Row<'_>]) -> String {
     let before = lines.len();
     for row in rows {
         let (Some(recoup), goal) = (row.recoup(), row.case.goal) else { continue };
-        // As it is shown: what a million breakers share is a thousandth of a byte of each.
+        // As it is shown: what a million breakers or calls share is a thousandth of a byte of each.
         let figure = match row.case.measured {
-            Measured::Idle(_) => recoup.value.round(),
+            Measured::Idle(_) | Measured::FutureSize => recoup.value.round(),
             _ => recoup.value,
         };
         let value = goal.value.is_some_and(|bound| match row.case.measured.more_is_better() {
