@@ -37,6 +37,11 @@ impl<T> Sender<T> {
         self.step.take();
         self.end.send(value)
     }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.step.take();
+        self.end.is_closed()
+    }
 }
 
 #[derive(Debug)]
