@@ -3,6 +3,8 @@
 mod forward;
 mod queue;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

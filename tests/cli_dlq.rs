@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use recoup::{
     AttemptRecord, ByHand, Category, DeadLetter, DeadLetterQueue, DeadReason, ErrorChain, LetterFilter,
-    LetterId, Payload, RedbQueue,
+    LetterId, Payload, Recovery, RedbQueue, Redriver, RunBook as _,
 };
 use serde_json::Value;
 
@@ -392,6 +392,42 @@ async fn d9_endpoint_that_fails_twice_gets_each_letter_and_each_key_its_own() {
         (&act["deed"], &act["letters"], &act["by"]["who"]),
         (&"redriven".into(), &6.into(), &"ada".into())
     );
+}
+
+#[tokio::test]
+async fn run_that_the_command_marks_is_carried_out_by_the_application() {
+    let folder = folder("marked");
+    let path = store(&folder, 9).await;
+    let told = done(&folder, &["letters.redb", "redrive", "--destination", "payments", "--by", "ada"]);
+    assert!(told.contains("marked run 1: 6 letters; the application"), "{told}");
+    let run = document(&folder, &["letters.redb", "runs", "1"]);
+    assert_eq!(run["state"], "waiting", "{run}");
+
+    let queue = RedbQueue::open(&path).await.unwrap();
+    let recovery = Recovery::<std::io::Error>::builder("app").dead_letters(queue.clone()).build().unwrap();
+    let keys = Mutex::new(Vec::new());
+    let redriver = Redriver::new(&recovery, |letter: Arc<DeadLetter>, _| {
+        keys.lock().unwrap().push(letter.idempotency_key.clone());
+        async { Ok(()) }
+    });
+    let over = async {
+        while !queue.unfinished().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = redriver.run() => panic!("it ended by itself: {ended:?}"),
+        () = over => {}
+    }
+    queue.close().await.unwrap();
+    drop((recovery, queue));
+    let mut keys = keys.into_inner().unwrap();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 6, "each once");
+    let run = document(&folder, &["letters.redb", "runs", "1"]);
+    assert_eq!(run["state"], "finished", "{run}");
+    assert_eq!(document(&folder, &["letters.redb", "stats"])["delivered"], 6);
 }
 
 #[tokio::test]

@@ -390,6 +390,8 @@ impl fmt::Debug for MemoryQueueBuilder {
 }
 
 #[cfg(test)]
+mod deeds;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod model;
