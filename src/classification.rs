@@ -213,6 +213,7 @@ pub struct Classification {
     advice: Advice,
     health: Health,
     status: Option<u16>,
+    unprocessed: bool,
 }
 
 impl Classification {
@@ -235,7 +236,7 @@ impl Classification {
             | Category::Security => Health::Ignored,
             _ => Health::Failure,
         };
-        Self { category, severity, advice, health, status: None }
+        Self { category, severity, advice, health, status: None, unprocessed: false }
     }
 
     /// Another attempt is worth it, after the policy's own backoff.
@@ -280,6 +281,24 @@ impl Classification {
         self
     }
 
+    /// The dependency surely did nothing of what was asked: it was never reached, or refused before it looked.
+    /// So even a call that must not be made twice may be made again
+    /// (see [`repeat_if`](crate::ExecuteWithRecovery::repeat_if)). Default: nobody can say.
+    ///
+    /// ```
+    /// use std::io::{Error, ErrorKind};
+    /// use recoup::{ErrorClassifier, IoErrors};
+    ///
+    /// let refused = IoErrors.classify(&Error::from(ErrorKind::ConnectionRefused));
+    /// let reset = IoErrors.classify(&Error::from(ErrorKind::ConnectionReset));
+    /// assert!(refused.is_unprocessed() && !reset.is_unprocessed());
+    /// ```
+    #[must_use]
+    pub const fn unprocessed(mut self) -> Self {
+        self.unprocessed = true;
+        self
+    }
+
     /// What kind of trouble it is.
     #[must_use]
     pub const fn category(&self) -> Category {
@@ -311,6 +330,12 @@ impl Classification {
     #[must_use]
     pub const fn status_code(&self) -> Option<u16> {
         self.status
+    }
+
+    /// Whether the dependency surely did nothing of what was asked.
+    #[must_use]
+    pub const fn is_unprocessed(&self) -> bool {
+        self.unprocessed
     }
 
     /// The server's hint when to come back, if it gave one and another attempt is allowed.

@@ -1,10 +1,13 @@
 //! How a call ends without a value.
 
+mod repeat;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::repeat::CannotRepeat;
 use crate::bulkhead::Full;
 use crate::circuit_breaker::Open;
 use crate::classification::Classification;
@@ -23,6 +26,8 @@ pub enum Reason {
     Permanent,
     /// Every attempt that the policy allows was made.
     AttemptsExhausted,
+    /// The error was worth another attempt, but this call must not be made again.
+    CannotRepeat(CannotRepeat),
     /// The retry budget had nothing left.
     BudgetExhausted,
     /// The throttle let no retry be made, for another reason than that its tokens were spent.
@@ -58,6 +63,7 @@ impl Reason {
         match self {
             Self::Permanent => "permanent",
             Self::AttemptsExhausted => "attempts",
+            Self::CannotRepeat(why) => why.name(),
             Self::BudgetExhausted => "budget",
             Self::Withheld(why) => why.name(),
             Self::Throttled(_) => "throttled",
@@ -94,7 +100,11 @@ impl Reason {
     pub(crate) const fn speaks_for_retries_around(&self) -> bool {
         let refused = matches!(
             self,
-            Self::BudgetExhausted | Self::Withheld(_) | Self::HintTooLong(_) | Self::NestedRetry
+            Self::BudgetExhausted
+                | Self::Withheld(_)
+                | Self::HintTooLong(_)
+                | Self::NestedRetry
+                | Self::CannotRepeat(_)
         );
         refused || self.is_rejection() || matches!(self, Self::StoppedByHook | Self::ShutDown)
     }
@@ -103,7 +113,7 @@ impl Reason {
     pub(crate) const fn of_death(&self) -> DeadReason {
         match self {
             Self::Permanent => DeadReason::Permanent,
-            Self::AttemptsExhausted | Self::NestedRetry => DeadReason::Exhausted,
+            Self::AttemptsExhausted | Self::NestedRetry | Self::CannotRepeat(_) => DeadReason::Exhausted,
             Self::BudgetExhausted | Self::Withheld(_) => DeadReason::Budget,
             Self::DeadlineExceeded | Self::HintTooLong(_) => DeadReason::Deadline,
             Self::StoppedByHook | Self::ShutDown => DeadReason::Cancelled,
@@ -122,6 +132,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Permanent => f.write_str("the error is permanent"),
             Self::AttemptsExhausted => f.write_str("no attempt is left"),
+            Self::CannotRepeat(why) => why.fmt(f),
             Self::BudgetExhausted => f.write_str("the retry budget is empty"),
             Self::Withheld(why) => why.fmt(f),
             Self::Throttled(throttled) => throttled.fmt(f),

@@ -187,10 +187,20 @@ mod timeout;
 mod timer;
 mod window;
 
+#[cfg(feature = "axum")]
+pub use crate::adapters::axum;
+#[cfg(feature = "http")]
+pub use crate::adapters::http;
 #[cfg(feature = "redb")]
 pub use crate::adapters::redb::{
     OpenError, OpenErrorKind, Recounted, RedbQueue, RedbQueueBuilder, Verified, WrongNumber,
 };
+#[cfg(feature = "reqwest")]
+pub use crate::adapters::reqwest;
+#[cfg(feature = "tonic")]
+pub use crate::adapters::tonic;
+#[cfg(feature = "tower")]
+pub use crate::adapters::tower;
 pub use crate::adapters::{Traced, TracingObserver, attribute, traced};
 pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};
@@ -198,7 +208,9 @@ pub use crate::bulkhead::{
     Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, BulkheadSnapshot, Entrance, Full, FullReason,
     PartitionSnapshot, QueueOrder, Slot,
 };
-pub use crate::call::{AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, Until, When};
+pub use crate::call::{
+    AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, Repeating, Until, When,
+};
 pub use crate::circuit_breaker::{
     Abandoned, BreakerGroup, CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerCall, CircuitBreakers,
     CircuitSnapshot, CircuitState, Control, HalfOpen, Isolation, Open, Permit, Ramp,
@@ -222,7 +234,7 @@ pub use crate::dead_letter::{
     RedriveRun, RunBook, RunError, RunId, RunOwner, RunProgress, RunState, SettleError, Settled, Settlement,
     Survives, WhenFull,
 };
-pub use crate::error::{Boxed, Reason, RecoveryError};
+pub use crate::error::{Boxed, CannotRepeat, Reason, RecoveryError};
 pub use crate::event::{CallInfo, DelaySource, Event, Observer, Trip};
 pub use crate::fallback::{
     CacheEntry, CacheFallback, CacheFallbackBuilder, CacheFallbackCall, CacheStore, Cached, Fallback,

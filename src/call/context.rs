@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::dead_letter::{DeadLetter, LetterId, Payload};
 use crate::event::CallInfo;
@@ -46,6 +47,8 @@ pub struct CallContext<'p> {
     headers: BTreeMap<String, String>,
     payload: Option<Box<dyn Fn() -> Payload + Send + Sync + 'p>>,
     deadline: Option<Instant>,
+    most_attempts: Option<NonZeroU32>,
+    attempt_timeout: Option<Duration>,
     priority: Priority,
     partition: Option<Arc<str>>,
     redriven: Option<LetterId>,
@@ -65,6 +68,8 @@ impl<'p> CallContext<'p> {
             headers: BTreeMap::new(),
             payload: None,
             deadline: None,
+            most_attempts: None,
+            attempt_timeout: None,
             priority: Priority::Normal,
             partition: None,
             redriven: None,
@@ -127,6 +132,34 @@ impl<'p> CallContext<'p> {
     #[must_use]
     pub fn deadline(mut self, at: Instant) -> Self {
         self.deadline = Some(at);
+        self
+    }
+
+    /// How many attempts this call may make at most, the first included. It shortens what the policies allow and
+    /// never lengthens it. Default: as many as they allow.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::num::NonZeroU32;
+    /// use recoup::{CallContext, Recovery, execute_with_recovery};
+    ///
+    /// let recovery = Recovery::<&str>::builder("search").build().unwrap();
+    /// let call = CallContext::new("suggest").max_attempts(NonZeroU32::MIN);
+    /// let error = execute_with_recovery(recovery.with_context(&call), |_| async { Err::<(), _>("busy") }).await;
+    /// assert_eq!(error.unwrap_err().attempts(), 1);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.most_attempts = Some(attempts);
+        self
+    }
+
+    /// How long each attempt of this call may take. It shortens what the policies allow and never lengthens it.
+    /// Default: what they allow.
+    #[must_use]
+    pub fn attempt_timeout(mut self, limit: Duration) -> Self {
+        self.attempt_timeout = Some(limit);
         self
     }
 
@@ -198,6 +231,8 @@ impl<'p> CallContext<'p> {
             headers: letter.headers.clone(),
             payload: None,
             deadline: None,
+            most_attempts: None,
+            attempt_timeout: None,
             priority: Priority::Normal,
             partition: None,
             redriven: Some(letter.id),
@@ -215,6 +250,14 @@ impl<'p> CallContext<'p> {
 
     pub(crate) fn latest_end(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    pub(crate) fn most_attempts(&self) -> Option<u32> {
+        self.most_attempts.map(NonZeroU32::get)
+    }
+
+    pub(crate) fn shortest_attempt(&self) -> Option<Duration> {
+        self.attempt_timeout
     }
 
     pub(crate) fn info<'a>(&'a self, name: &'a str) -> CallInfo<'a> {
@@ -265,8 +308,6 @@ impl fmt::Debug for CallContext<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn letter(id: u64) -> DeadLetter {

@@ -2,11 +2,19 @@
 
 use crate::classification::{Category, Classification, Health};
 use crate::classify::{ErrorClassifier, Transient};
+use crate::error::CannotRepeat;
 
 /// Says of a value why it is not good enough yet, if it is not.
 pub(crate) trait Judge<T> {
     fn judge(&self, _value: &T) -> Option<Classification> {
         None
+    }
+}
+
+/// Says whether a call may be made again at all, after an attempt that failed like this.
+pub(crate) trait Repeats {
+    fn may_repeat(&self, _failed: &Classification) -> Result<(), CannotRepeat> {
+        Ok(())
     }
 }
 
@@ -16,6 +24,7 @@ pub struct AnyValue;
 
 impl<T> Judge<T> for AnyValue {}
 impl<T> Judge<T> for Transient {}
+impl Repeats for AnyValue {}
 
 /// Errors for which the closure says `true` are transient, the others permanent.
 #[derive(Clone, Copy, Debug)]
@@ -85,5 +94,31 @@ impl<T, C: Judge<T>, J: Fn(&T) -> Option<Classification>> Judge<T> for Judging<C
 impl<E, C: ErrorClassifier<E>, J> ErrorClassifier<E> for Judging<C, J> {
     fn classify(&self, error: &E) -> Classification {
         self.inner.classify(error)
+    }
+}
+
+impl<C: Repeats, J> Repeats for Judging<C, J> {
+    fn may_repeat(&self, failed: &Classification) -> Result<(), CannotRepeat> {
+        self.inner.may_repeat(failed)
+    }
+}
+
+/// What `inner` says; and a call is made again only if the closure allows it, too.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeating<C, R> {
+    pub(crate) inner: C,
+    pub(crate) may: R,
+}
+
+impl<T, C: Judge<T>, R> Judge<T> for Repeating<C, R> {
+    fn judge(&self, value: &T) -> Option<Classification> {
+        self.inner.judge(value)
+    }
+}
+
+impl<C: Repeats, R: Fn(&Classification) -> Result<(), CannotRepeat>> Repeats for Repeating<C, R> {
+    fn may_repeat(&self, failed: &Classification) -> Result<(), CannotRepeat> {
+        self.inner.may_repeat(failed)?;
+        (self.may)(failed)
     }
 }

@@ -14,7 +14,7 @@ use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
-use crate::error::RecoveryError;
+use crate::error::{CannotRepeat, RecoveryError};
 use crate::event::{CallInfo, Observers};
 use crate::priority::Priority;
 use crate::rate_limit::RateLimiter;
@@ -60,6 +60,16 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     /// need be told to nobody else.
     fn is_plain(&self) -> bool {
         false
+    }
+
+    /// How many attempts this one call may make at most, whatever its policy allows.
+    fn at_most(&self) -> Option<u32> {
+        None
+    }
+
+    /// Whether the call may be made again at all, after an attempt that failed like this.
+    fn may_repeat(&self, _failed: &Classification) -> Result<(), CannotRepeat> {
+        Ok(())
     }
 
     /// How much the call matters.

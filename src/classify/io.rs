@@ -10,7 +10,8 @@ use crate::classify::ErrorClassifier;
 ///
 /// | kind | category | bent |
 /// |---|---|---|
-/// | `ConnectionRefused` `ConnectionReset` `ConnectionAborted` `NotConnected` `BrokenPipe` `HostUnreachable` `NetworkUnreachable` `NetworkDown` `AddrNotAvailable` `UnexpectedEof` | network | |
+/// | `ConnectionRefused` | network | surely nothing was done |
+/// | `ConnectionReset` `ConnectionAborted` `NotConnected` `BrokenPipe` `HostUnreachable` `NetworkUnreachable` `NetworkDown` `AddrNotAvailable` `UnexpectedEof` | network | |
 /// | `TimedOut` | timeout | |
 /// | `PermissionDenied` `ReadOnlyFilesystem` | authorization | |
 /// | `NotFound` | not found | |
@@ -59,8 +60,8 @@ impl ErrorClassifier<io::Error> for IoErrors {
 
 fn by_kind(kind: ErrorKind) -> Classification {
     let category = match kind {
-        ErrorKind::ConnectionRefused
-        | ErrorKind::ConnectionReset
+        ErrorKind::ConnectionRefused => return Classification::of(Category::Network).unprocessed(),
+        ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::NotConnected
         | ErrorKind::BrokenPipe
@@ -109,7 +110,6 @@ mod tests {
         let table: [(&[ErrorKind], Category); 9] = [
             (
                 &[
-                    ErrorKind::ConnectionRefused,
                     ErrorKind::ConnectionReset,
                     ErrorKind::ConnectionAborted,
                     ErrorKind::NotConnected,
@@ -157,6 +157,11 @@ mod tests {
                 assert_eq!(of(*kind), Classification::of(category), "{kind:?}");
             }
         }
+    }
+
+    #[test]
+    fn refused_connection_has_processed_nothing() {
+        assert_eq!(of(ErrorKind::ConnectionRefused), Classification::of(Category::Network).unprocessed());
     }
 
     #[test]

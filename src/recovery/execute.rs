@@ -9,9 +9,9 @@ use pin_project_lite::pin_project;
 
 use super::{Judged, Using};
 use crate::attempt::Attempt;
-use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, drive_mut};
+use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, Repeating, Repeats, drive_mut};
 use crate::classification::Classification;
-use crate::error::RecoveryError;
+use crate::error::{CannotRepeat, RecoveryError};
 
 /// Makes one call of `op` under everything that the recovery has wired: an attempt, and as many more as it
 /// takes and the policies allow.
@@ -106,14 +106,47 @@ pin_project! {
     }
 }
 
-impl<'r, F, Fut, T, E> ExecuteWithRecovery<'r, F, Fut, T, E> {
+impl<'r, F, Fut, T, E, J> ExecuteWithRecovery<'r, F, Fut, T, E, J> {
     /// Treats values too as failures: those of which `judge` says what is wrong with them. When the attempts
     /// end, the last value is given back as it is, and no letter is written.
-    pub fn judge<J>(self, judge: J) -> ExecuteWithRecovery<'r, F, Fut, T, E, Judging<AnyValue, J>>
+    pub fn judge<K>(self, judge: K) -> ExecuteWithRecovery<'r, F, Fut, T, E, Judging<J, K>>
     where
-        J: Fn(&T) -> Option<Classification>,
+        K: Fn(&T) -> Option<Classification>,
     {
         let change = |Judged { using, judge: inner }| Judged { using, judge: Judging { inner, judge } };
+        ExecuteWithRecovery { drive: self.drive.under(change) }
+    }
+
+    /// Makes the call again only where `may` allows it, too. It is asked after each attempt that was worth
+    /// another one, an attempt that took too long included, and told what is known of it. What it answers
+    /// stands in [`Reason::CannotRepeat`](crate::Reason::CannotRepeat).
+    ///
+    /// For calls that must not be made twice, unless the first time surely did nothing:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use std::io::{Error, ErrorKind};
+    /// use recoup::{CannotRepeat, Classification, IoErrors, Reason, Recovery, execute_with_recovery};
+    ///
+    /// let recovery = Recovery::builder("bank").classifier(IoErrors).build().unwrap();
+    /// let once = |failed: &Classification| match failed.is_unprocessed() {
+    ///     true => Ok(()),
+    ///     false => Err(CannotRepeat::NotIdempotent),
+    /// };
+    /// let charge = execute_with_recovery(&recovery, |attempt| async move {
+    ///     let kind = if attempt.is_first() { ErrorKind::ConnectionRefused } else { ErrorKind::ConnectionReset };
+    ///     Err::<(), _>(Error::from(kind))
+    /// });
+    /// let error = charge.repeat_if(once).await.unwrap_err();
+    /// assert_eq!(error.reason(), &Reason::CannotRepeat(CannotRepeat::NotIdempotent));
+    /// assert_eq!(error.attempts(), 2);
+    /// # }
+    /// ```
+    pub fn repeat_if<R>(self, may: R) -> ExecuteWithRecovery<'r, F, Fut, T, E, Repeating<J, R>>
+    where
+        R: Fn(&Classification) -> Result<(), CannotRepeat>,
+    {
+        let change = |Judged { using, judge: inner }| Judged { using, judge: Repeating { inner, may } };
         ExecuteWithRecovery { drive: self.drive.under(change) }
     }
 }
@@ -123,7 +156,7 @@ where
     E: 'r,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    J: Judge<T>,
+    J: Judge<T> + Repeats,
 {
     type Output = Result<T, RecoveryError<E>>;
 

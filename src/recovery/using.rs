@@ -9,12 +9,14 @@ use futures::future::BoxFuture;
 
 use super::{Parts, Recovery, Shard};
 use crate::bulkhead::Bulkhead;
-use crate::call::{AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies};
+use crate::call::{
+    AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies, Repeats,
+};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::cooldown::Cooldown;
-use crate::error::RecoveryError;
+use crate::error::{CannotRepeat, RecoveryError};
 use crate::event::{CallInfo, Observers};
 use crate::priority::Priority;
 use crate::rate_limit::RateLimiter;
@@ -82,7 +84,7 @@ impl<'r, E, J> Gives for Judged<'r, E, J> {
     type Hooks = ();
 }
 
-impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
+impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
     fn name(&self) -> Arc<str> {
         Arc::clone(&self.using.parts.name)
     }
@@ -113,7 +115,20 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
 
     fn limits(&self) -> Limits {
         let Using { parts, context, .. } = self.using;
-        Limits { until: context.and_then(CallContext::latest_end), ..parts.limits }
+        let Some(context) = context else { return parts.limits };
+        Limits {
+            until: context.latest_end(),
+            attempt: shorter(parts.limits.attempt, context.shortest_attempt()),
+            ..parts.limits
+        }
+    }
+
+    fn at_most(&self) -> Option<u32> {
+        self.using.context?.most_attempts()
+    }
+
+    fn may_repeat(&self, failed: &Classification) -> Result<(), CannotRepeat> {
+        self.judge.may_repeat(failed)
     }
 
     fn slow_after(&self) -> Option<Duration> {
@@ -186,5 +201,13 @@ impl<'r, E: 'r, J> Policies<'r, E> for Judged<'r, E, J> {
         if let Some(hook) = &self.using.parts.on_give_up {
             hook(error);
         }
+    }
+}
+
+/// The shorter of two limits of which either may not be there.
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
     failed: u32,
+    /// How many had failed when the backoff last began anew.
+    restarted: u32,
     previous: Option<Duration>,
 }
 
@@ -51,9 +53,15 @@ impl RetryRules {
         }
         match hint {
             Some(hint) if hint > self.max_hint && !self.clamp_hints => Err(Stop::Hint(hint)),
-            Some(hint) => Ok((hint.min(self.max_hint), DelaySource::Server)),
+            Some(hint) => {
+                if self.restart_after_hint {
+                    (used.restarted, used.previous) = (used.failed, None);
+                }
+                Ok((hint.min(self.max_hint), DelaySource::Server))
+            }
             None => {
-                let delay = schedule.backoff.delay(used.failed, used.previous, self.dice.draw());
+                let delay =
+                    schedule.backoff.delay(used.failed - used.restarted, used.previous, self.dice.draw());
                 used.previous = Some(delay);
                 Ok((delay, DelaySource::Backoff))
             }
@@ -136,6 +144,18 @@ mod tests {
             [Ok(2_000 * MS), Err(Stop::Hint(hour))]
         );
         assert_eq!(waits(&clamping, &[after(hour)]), [Ok(30_000 * MS)]);
+    }
+
+    #[test]
+    fn hint_may_begin_the_backoff_anew() {
+        let policy = RetryPolicy::exponential(100 * MS).jitter(Jitter::None).max_attempts(9);
+        let network = Classification::of(Category::Network);
+        let told = Classification::of(Category::RateLimited).retry_after(7 * MS);
+        let answers = [network, network, told, network, network];
+        let goes_on = waits(&policy.clone().build().unwrap(), &answers);
+        assert_eq!(goes_on, [100, 200, 7, 800, 1600].map(|wait| Ok(wait * MS)));
+        let anew = waits(&policy.restart_after_hint().build().unwrap(), &answers);
+        assert_eq!(anew, [100, 200, 7, 100, 200].map(|wait| Ok(wait * MS)));
     }
 
     #[test]

@@ -255,6 +255,14 @@ impl<L> RetryPolicyBuilder<L> {
         self
     }
 
+    /// After a wait that the server asked for, the backoff begins anew, as gRPC has it (proposal A6, on pushback).
+    /// Default: it goes on growing.
+    #[must_use]
+    pub fn restart_after_hint(mut self) -> Self {
+        self.rules.restart_after_hint = true;
+        self
+    }
+
     /// Other waits and another number of attempts for errors of one category. Of `policy` only these two
     /// count, and its attempts are counted apart: throttling does not use up what is meant for blips.
     pub fn for_category<M>(mut self, category: Category, policy: RetryPolicyBuilder<M>) -> Self {

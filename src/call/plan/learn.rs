@@ -155,6 +155,12 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             Err(Stop::Attempts) => return Instead::GiveUp(Reason::AttemptsExhausted),
             Err(Stop::Hint(hint)) => return Instead::GiveUp(Reason::HintTooLong(hint)),
         };
+        if policies.at_most().is_some_and(|most| self.attempts >= most) {
+            return Instead::GiveUp(Reason::AttemptsExhausted);
+        }
+        if let Err(why) = policies.may_repeat(&answer) {
+            return Instead::GiveUp(Reason::CannotRepeat(why));
+        }
         if self.policies.shutdown().is_some_and(Shutdown::is_triggered) {
             return Instead::GiveUp(Reason::ShutDown);
         }

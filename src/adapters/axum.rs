@@ -1,0 +1,1 @@
+//! What a server of `axum` answers when a policy refuses.

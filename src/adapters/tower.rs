@@ -1,0 +1,1 @@
+//! A recovery around any service of the tower kind.
