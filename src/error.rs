@@ -1,5 +1,6 @@
 //! How a call ends without a value.
 
+mod boxed;
 mod repeat;
 
 use std::error::Error;
@@ -7,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::boxed::Boxed;
 pub use self::repeat::CannotRepeat;
 use crate::bulkhead::Full;
 use crate::circuit_breaker::Open;
@@ -369,34 +371,5 @@ impl<E: fmt::Debug> fmt::Debug for RecoveryError<E> {
 impl<E: Error + 'static> Error for RecoveryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.error.as_ref().map(|error| error as &(dyn Error + 'static))
-    }
-}
-
-/// An error in a box, as an error: made by [`RecoveryError::boxed`].
-pub struct Boxed(Box<dyn Error + Send + Sync>);
-
-impl Boxed {
-    /// The box.
-    #[must_use]
-    pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
-        self.0
-    }
-}
-
-impl fmt::Display for Boxed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Boxed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for Boxed {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
     }
 }

@@ -40,6 +40,7 @@ mod rate_limiter;
 mod reconnect;
 mod redrive_runs;
 mod redriver;
+mod repeating;
 mod retry_bugs;
 mod retry_needs;
 mod statistics;
