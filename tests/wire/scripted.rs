@@ -50,6 +50,8 @@ impl Answer {
 /// One request, as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    /// When it was there.
+    pub(crate) at: tokio::time::Instant,
     /// On which connection, counted from 0.
     pub(crate) connection: usize,
     pub(crate) method: Method,
@@ -214,7 +216,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut BytesMut, connection:
         }
         buffer.split_to(length).freeze()
     };
-    Some(Received { connection, method, path, headers, body })
+    let at = tokio::time::Instant::now();
+    Some(Received { at, connection, method, path, headers, body })
 }
 
 async fn read_more(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<()> {
@@ -241,7 +244,8 @@ async fn serve_http2(stream: TcpStream, number: usize, shared: Arc<Shared>) {
         tokio::select! { () = reading => {}, _ = driving => return }
         let path = head.uri.path().to_owned();
         let (method, headers, body) = (head.method, head.headers, bytes.freeze());
-        match shared.next(Received { connection: number, method, path, headers, body }) {
+        let at = tokio::time::Instant::now();
+        match shared.next(Received { at, connection: number, method, path, headers, body }) {
             Answer::Respond(status, headers, body) => {
                 let mut response = Response::builder().status(status);
                 for (name, value) in headers {
