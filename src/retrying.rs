@@ -318,7 +318,7 @@ where
 {
     type Output = Result<T, E>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(ready!(self.project().drive.poll(cx)).map_err(own_error))
     }
@@ -333,7 +333,7 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().drive.poll(cx)
     }

@@ -25,9 +25,41 @@ pin_project! {
     /// Waits until a moment, which may move between polls. It holds a place in tokio's timer wheel only after
     /// a poll that had to wait.
     #[derive(Debug)]
-    pub(crate) struct Timer {
+    pub struct Timer {
         #[pin]
         sleep: Option<Sleep>,
+    }
+}
+
+/// Where a call keeps its timer: in place, if its attempts may need one. Of a call without limits in time only the
+/// waits do, which come after something has failed; so it has no room for one.
+pub trait TimerPlace {
+    /// A place whose timer waits for nothing yet.
+    fn idle() -> Self;
+
+    /// The timer, if there is room for one.
+    fn timer(self: Pin<&mut Self>) -> Option<Pin<&mut Timer>>;
+}
+
+impl TimerPlace for Timer {
+    #[inline(always)]
+    fn idle() -> Self {
+        Self::idle()
+    }
+
+    #[inline(always)]
+    fn timer(self: Pin<&mut Self>) -> Option<Pin<&mut Timer>> {
+        Some(self)
+    }
+}
+
+impl TimerPlace for () {
+    #[inline(always)]
+    fn idle() {}
+
+    #[inline(always)]
+    fn timer(self: Pin<&mut Self>) -> Option<Pin<&mut Timer>> {
+        None
     }
 }
 

@@ -17,8 +17,8 @@ use crate::timer::Timer;
 /// A wait before the next attempt, or after the last.
 pub(super) enum Aside<'r, T, E> {
     /// What an attempt has to wait for. A value that was not good enough is kept until it begins: if it
-    /// never does, that is what the call ends with.
-    Before(Before<'r>, Option<T>),
+    /// never does, that is what the call ends with. The timer is for calls that have no room for one.
+    Before(Before<'r>, Option<T>, Option<Pin<Box<Timer>>>),
     /// Waiting for the letter to be stored.
     Burying(Burial<'r>, RecoveryError<E>),
 }

@@ -10,7 +10,7 @@ use super::policies::Policies;
 use crate::classification::Outcome;
 use crate::nested;
 use crate::time::Now;
-use crate::timer::Timer;
+use crate::timer::{Timer, TimerPlace};
 
 /// Which limit cut an attempt short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) enum Failure<E> {
 pub(super) fn poll<'r, P, Fut, T, E, S>(
     attempt: Pin<&mut Fut>,
     plan: &mut Plan<'r, P, E, S>,
-    limit: Pin<&mut Timer>,
+    limit: Pin<&mut P::Timer>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Result<T, E>, Cut>>
 where
@@ -72,7 +72,7 @@ where
 pub(super) fn limited<'r, P, T, E, S>(
     polled: Poll<Result<T, E>>,
     plan: &mut Plan<'r, P, E, S>,
-    limit: Pin<&mut Timer>,
+    limit: Pin<&mut P::Timer>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Result<T, E>, Cut>>
 where
@@ -81,7 +81,7 @@ where
     S: Default,
 {
     if let Poll::Ready(result) = polled {
-        plan.slow |= limit.has_come();
+        plan.slow |= limit.timer().is_some_and(|timer| timer.has_come());
         return Poll::Ready(Ok(result));
     }
     plan.pass.assume(Outcome::Abandoned);
@@ -91,7 +91,7 @@ where
 /// Ready once one of the attempt's limits has come.
 pub(super) fn poll_limits<'r, P, E, S>(
     plan: &mut Plan<'r, P, E, S>,
-    mut limit: Pin<&mut Timer>,
+    limit: Pin<&mut P::Timer>,
     cx: &mut Context<'_>,
 ) -> Poll<Cut>
 where
@@ -99,13 +99,17 @@ where
     E: 'r,
     S: Default,
 {
-    if limit.as_mut().poll_again(cx) {
+    let now = Now::unread();
+    let Some(mut timer) = limit.timer() else {
+        plan.pends(&now);
+        return Poll::Pending;
+    };
+    if timer.as_mut().poll_again(cx) {
         return Poll::Pending; // within one attempt no limit moves
     }
-    let now = Now::unread();
     loop {
         let Some((until, cut)) = plan.looks_at(&now) else { return Poll::Pending };
-        ready!(limit.as_mut().poll_at(&now, until, cx));
+        ready!(timer.as_mut().poll_at(&now, until, cx));
         match cut {
             Some(cut) => return Poll::Ready(cut),
             None => plan.slow = true,

@@ -17,7 +17,7 @@ use crate::attempt::Attempt;
 use crate::classification::{Classification, Outcome};
 use crate::error::RecoveryError;
 use crate::time::Now;
-use crate::timer::Timer;
+use crate::timer::{Timer, TimerPlace};
 
 pin_project! {
     /// One call under way. Everything it was given is owned by its stage and comes back when that is dropped.
@@ -35,7 +35,7 @@ pin_project! {
         stage: Stage<Fut>,
         // For the attempt's limits and for waits, which never overlap.
         #[pin]
-        timer: Timer,
+        timer: P::Timer,
         plan: Plan<'r, P, E, Option<Aside<'r, T, E>>>,
     }
 }
@@ -56,7 +56,7 @@ pin_project! {
 impl<'r, P: Gives, F, Fut, T, E> Drive<'r, P, F, Fut, T, E> {
     #[inline]
     pub(crate) fn new(policies: P, op: F) -> Self {
-        Self { op, stage: Stage::New, timer: Timer::idle(), plan: Plan::new(policies) }
+        Self { op, stage: Stage::New, timer: P::Timer::idle(), plan: Plan::new(policies) }
     }
 
     /// The same call under other policies, with the hooks that it has; for setters that come before the first
@@ -94,7 +94,7 @@ where
 
     // A call to which nobody has more to say than yes, and whose operation is ready at once, goes straight down
     // through here. Every other one goes on out of line.
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         let StageProj::New = this.stage.as_mut().project() else { return self.poll_again(cx) };
@@ -132,6 +132,14 @@ where
     }
 }
 
+/// Gives the place in the timer wheel back, if there is one.
+#[inline(always)]
+fn disarm(timer: Pin<&mut impl TimerPlace>) {
+    if let Some(timer) = timer.timer() {
+        timer.disarm();
+    }
+}
+
 /// What a call ends with, if it does.
 type End<T, E> = Option<Result<T, RecoveryError<E>>>;
 
@@ -149,7 +157,7 @@ where
         this.plan.pass.assume(Outcome::Abandoned);
         let cut = ready!(attempt::poll_limits(this.plan, this.timer.as_mut(), cx));
         this.stage.set(Stage::Done);
-        this.timer.disarm();
+        disarm(this.timer);
         match self.as_mut().failed(Err(cut)) {
             Some(end) => Poll::Ready(end),
             None => self.go_on(None, cx),
@@ -167,9 +175,9 @@ where
         match attempt::poll_operation(attempt, cx) {
             Poll::Pending => self.pends(cx),
             Poll::Ready(Ok(value)) => {
-                this.plan.slow |= this.timer.has_come();
+                this.plan.slow |= this.timer.as_mut().timer().is_some_and(|timer| timer.has_come());
                 this.stage.set(Stage::Done);
-                this.timer.disarm();
+                disarm(this.timer);
                 match this.plan.policies.judge(&value) {
                     None => {
                         this.plan.succeeded(&Now::unread());
@@ -207,7 +215,7 @@ where
                     let ended = ready!(ended);
                     // The operation goes before any wait: it must not hold on to anything meanwhile.
                     this.stage.set(Stage::Done);
-                    this.timer.disarm();
+                    disarm(this.timer);
                     match ended {
                         Ok(Ok(value)) => match this.plan.policies.judge(&value) {
                             None => {
@@ -271,7 +279,7 @@ where
         let mut this = self.project();
         let reason = match Before::new(instead, this.plan) {
             Ok(before) => {
-                this.plan.past().side = Some(Aside::Before(before, kept));
+                this.plan.past().side = Some(Aside::Before(before, kept, None));
                 this.stage.set(Stage::Aside);
                 return None;
             }
@@ -293,23 +301,29 @@ where
     fn poll_aside(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<T, E>> {
         let mut this = self.as_mut().project();
         match this.plan.past().side.take().expect("who steps aside has something to wait for") {
-            Aside::Before(mut before, kept) => match before.poll(this.plan, this.timer.as_mut(), cx) {
-                Poll::Ready(begun) => {
-                    this.timer.disarm();
-                    Poll::Ready(match begun {
-                        Ok(()) => {
-                            drop(kept);
-                            self.start();
-                            None
-                        }
-                        Err(instead) => self.turn(instead, kept),
-                    })
+            Aside::Before(mut before, kept, mut spare) => {
+                let timer = match this.timer.as_mut().timer() {
+                    Some(timer) => timer,
+                    None => spare.get_or_insert_with(|| Box::pin(Timer::idle())).as_mut(),
+                };
+                match before.poll(this.plan, timer, cx) {
+                    Poll::Ready(begun) => {
+                        disarm(this.timer);
+                        Poll::Ready(match begun {
+                            Ok(()) => {
+                                drop((kept, spare));
+                                self.start();
+                                None
+                            }
+                            Err(instead) => self.turn(instead, kept),
+                        })
+                    }
+                    Poll::Pending => {
+                        this.plan.past().side = Some(Aside::Before(before, kept, spare));
+                        Poll::Pending
+                    }
                 }
-                Poll::Pending => {
-                    this.plan.past().side = Some(Aside::Before(before, kept));
-                    Poll::Pending
-                }
-            },
+            }
             Aside::Burying(mut push, mut error) => match push.as_mut().poll(cx) {
                 Poll::Ready(answer) => {
                     this.stage.set(Stage::Done);

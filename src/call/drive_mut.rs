@@ -10,7 +10,7 @@ use super::policies::Policies;
 use crate::attempt::Attempt;
 use crate::error::RecoveryError;
 use crate::time::Now;
-use crate::timer::Timer;
+use crate::timer::{Timer, TimerPlace};
 
 /// An operation that is lent `S` anew for each attempt: `async |state: &mut S, attempt: Attempt| …`, or an
 /// `async fn` of these two arguments. Annotate both arguments of a closure.
@@ -52,7 +52,7 @@ where
         begun = match begun {
             Ok(()) => {
                 let ended = {
-                    let mut timer = pin!(Timer::idle());
+                    let mut timer = pin!(P::Timer::idle());
                     let mut attempt = pin!(op(&mut *state, plan.attempt()));
                     poll_fn(|cx| attempt::poll(attempt.as_mut(), &mut plan, timer.as_mut(), cx)).await
                 };

@@ -164,7 +164,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// The attempt has to wait. When it first had to.
-    fn pends(&mut self, now: &Now) -> Instant {
+    pub(super) fn pends(&mut self, now: &Now) -> Instant {
         let started = *self.started.get_or_insert_with(|| now.get());
         match &mut self.past {
             Some(past) => *past.pending_since.get_or_insert_with(|| now.get()),

@@ -21,6 +21,7 @@ use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryBudget, RetryRules, Throttle};
 use crate::shutdown::Shutdown;
 use crate::time::Instant;
+use crate::timer::TimerPlace;
 
 /// The limits of one call in time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +38,8 @@ pub(crate) struct Limits {
 pub(crate) trait Gives {
     /// What an attempt is given: [`Held`](super::Held), or nothing.
     type Pass: Default;
+    /// Where it keeps its timer: [`Timer`](crate::timer::Timer), or nowhere, if its attempts have no limits.
+    type Timer: TimerPlace;
     /// The user's hooks for this one call, kept with what has gone wrong.
     type Hooks: Default;
 }

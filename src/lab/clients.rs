@@ -14,6 +14,7 @@ use crate::event::{CallInfo, Observers};
 use crate::retry::{RetryBudget, RetryPolicy, RetryRules, Throttle, Timed};
 use crate::setting::SettingError;
 use crate::time::Instant;
+use crate::timer::Timer;
 
 /// What went wrong with an attempt that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub(super) struct Client<'r> {
 
 impl<'r> Gives for Client<'r> {
     type Pass = Held<'r>;
+    type Timer = Timer;
     type Hooks = ();
 }
 

@@ -160,7 +160,7 @@ where
 {
     type Output = Result<T, RecoveryError<E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().drive.poll(cx)
     }

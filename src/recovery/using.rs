@@ -22,6 +22,7 @@ use crate::priority::Priority;
 use crate::rate_limit::RateLimiter;
 use crate::retry::{RetryRules, Throttle};
 use crate::shutdown::Shutdown;
+use crate::timer::Timer;
 
 /// A recovery about to be used for one call: `&recovery`,
 /// [`recovery.with_context(&call)`](Recovery::with_context), or [`recovery.on(&shard)`](Recovery::on).
@@ -81,6 +82,7 @@ impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
 
 impl<'r, E, J> Gives for Judged<'r, E, J> {
     type Pass = Held<'r>;
+    type Timer = Timer;
     type Hooks = ();
 }
 

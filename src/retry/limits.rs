@@ -41,9 +41,12 @@ pub struct CallLimits {
 
 pub(crate) mod sealed {
     use super::{CallLimits, Timed, Untimed};
+    use crate::timer::{Timer, TimerPlace};
 
     /// A call without limits keeps none: it has no room for them, and nothing to ask.
     pub trait Limits {
+        /// Where it keeps its timer.
+        type Timer: TimerPlace;
         /// What a call keeps.
         type Kept: Copy + Send + Sync + Unpin + std::fmt::Debug;
         /// What it keeps of these.
@@ -53,6 +56,7 @@ pub(crate) mod sealed {
     }
 
     impl Limits for Untimed {
+        type Timer = ();
         type Kept = ();
 
         #[inline]
@@ -65,6 +69,7 @@ pub(crate) mod sealed {
     }
 
     impl Limits for Timed {
+        type Timer = Timer;
         type Kept = CallLimits;
 
         #[inline]

@@ -60,6 +60,7 @@ impl<'p, E, C, L: TimeLimits> Single<'p, E, C, L> {
 
 impl<'p, E, C, L: TimeLimits> Gives for Single<'p, E, C, L> {
     type Pass = ();
+    type Timer = L::Timer;
     type Hooks = Hooks<'p, E>;
 }
 
