@@ -73,6 +73,8 @@ struct Parts<E> {
     limits: Limits,
     /// What follows from the attempt's limit for the throttle.
     slow_after: Option<Duration>,
+    /// What follows from all of these for an attempt that has to wait.
+    first_look: Option<Duration>,
     /// The breaker, and the throttle of the retry policy.
     whole: Shard,
     cooldown: Option<Cooldown>,

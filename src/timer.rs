@@ -77,15 +77,26 @@ impl Timer {
     }
 
     /// As [`poll_until`](Self::poll_until), for a caller who may have read the clock for this poll already.
-    pub(crate) fn poll_at(self: Pin<&mut Self>, now: &Now, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let mut sleep = self.project().sleep;
+    pub(crate) fn poll_at(mut self: Pin<&mut Self>, now: &Now, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = self.as_mut().project().sleep;
         match sleep.as_mut().as_pin_mut() {
-            Some(armed) if armed.deadline() == until => return armed.poll(cx),
-            _ if until <= now.get() => return Poll::Ready(()),
-            Some(armed) => armed.reset(until),
-            None => sleep.set(Some(sleep_until(until))),
+            Some(armed) if armed.deadline() == until => armed.poll(cx),
+            _ if until <= now.get() => Poll::Ready(()),
+            Some(mut armed) => {
+                armed.as_mut().reset(until);
+                armed.poll(cx)
+            }
+            None => self.arm(until, cx),
         }
-        sleep.as_pin_mut().expect("a sleep was armed just above").poll(cx)
+    }
+
+    /// As [`poll_until`](Self::poll_until), for a timer that waits for nothing yet and a moment that is still to
+    /// come.
+    #[inline]
+    pub(crate) fn arm(self: Pin<&mut Self>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sleep = self.project().sleep;
+        sleep.set(Some(sleep_until(until)));
+        sleep.as_pin_mut().expect("it was armed just above").poll(cx)
     }
 
     /// Whether there is a moment that it goes on waiting for. For one who asks again and wants no other moment.

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::aside::{Aside, Before};
 use super::attempt::{self, Cut};
 use super::judge::Judge;
-use super::pass::{Given, Pass};
+use super::pass::{Given, Pass, Plain};
 use super::plan::{Instead, Plan};
 use super::policies::{Gives, Policies};
 use crate::attempt::Attempt;
@@ -110,8 +110,8 @@ where
                 this.stage.set(Stage::Done);
                 match policies.judge(&value) {
                     None => {
-                        given.succeed(&Now::unread());
-                        this.plan.succeeded_plainly();
+                        let calm = given.succeed(&Now::unread());
+                        this.plan.succeeded_plainly(calm);
                         Poll::Ready(Ok(value))
                     }
                     Some(answer) => {
@@ -121,8 +121,8 @@ where
                 }
             }
             Poll::Pending => {
-                drop(given);
-                self.pends(cx)
+                let plain = given.taken();
+                self.waits_plainly(plain, cx)
             }
             failed @ Poll::Ready(_) => {
                 drop(given);
@@ -150,6 +150,24 @@ where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    /// The attempt that was begun plainly has to wait.
+    #[inline(never)]
+    fn waits_plainly(
+        mut self: Pin<&mut Self>,
+        plain: Plain<'r>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, RecoveryError<E>>> {
+        let this = self.as_mut().project();
+        this.plan.pass.keep(plain, Outcome::Abandoned);
+        if let Some(timer) = this.timer.timer()
+            && let Some(at) = this.plan.first_look(&Now::unread())
+            && timer.arm(at, cx).is_pending()
+        {
+            return Poll::Pending;
+        }
+        self.pends(cx)
+    }
+
     /// The attempt under way is pending: until one of its limits has come.
     #[inline(never)]
     fn pends(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecoveryError<E>>> {

@@ -1,18 +1,21 @@
 //! What an attempt is given while it runs.
 
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use crate::bulkhead::{Hold, Taken};
 use crate::circuit_breaker::{Permit, PlainPermit};
 use crate::classification::Outcome;
 use crate::concurrency_limit::Leave;
+use crate::retry::Calm;
 use crate::time::{Instant, Now};
 
 /// What an attempt is given while it runs, and gives back. There is one for a call, filled anew for each of
 /// its attempts, and empty in between. Dropped, everything comes back.
 pub(crate) trait Pass<'r> {
-    /// The attempt has been given all that a plain one needs.
-    fn keep(&mut self, given: Plain<'r>);
+    /// The attempt has been given all that a plain one needs. What a drop means from now on, as in
+    /// [`assume`](Self::assume).
+    fn keep(&mut self, given: Plain<'r>, outcome: Outcome);
 
     /// The circuit admits the attempt.
     fn admit(&mut self, permit: Permit<'r>);
@@ -46,47 +49,52 @@ pub(crate) trait Pass<'r> {
 pub(crate) struct Plain<'r> {
     pub(crate) permit: Option<PlainPermit<'r>>,
     pub(crate) slot: Option<Taken<'r>>,
+    pub(crate) calm: Option<Calm<'r>>,
 }
 
 /// What a plain attempt was given, while its operation is polled for the first time. Dropped, by unwinding or
 /// because there is more to come, it is put where it lies for the rest of the attempt.
 pub(crate) struct Given<'a, 'r, S: Pass<'r>> {
-    plain: Option<Plain<'r>>,
+    plain: Plain<'r>,
     pass: &'a mut S,
 }
 
 impl<'a, 'r, S: Pass<'r>> Given<'a, 'r, S> {
     #[inline(always)]
     pub(crate) fn new(plain: Plain<'r>, pass: &'a mut S) -> Self {
-        Self { plain: Some(plain), pass }
+        Self { plain, pass }
     }
 
-    /// The attempt gave a value.
+    /// The attempt gave a value. Gives back who may know whether all is still well.
     #[inline(always)]
-    pub(crate) fn succeed(mut self, now: &Now) {
-        let Some(Plain { permit, slot }) = self.plain.take() else { return };
+    pub(crate) fn succeed(self, now: &Now) -> Option<Calm<'r>> {
+        let Plain { permit, slot, calm } = self.taken();
         let mut slot = slot.map_or_else(Hold::default, Taken::hold);
         if let Some(permit) = permit {
             permit.succeed(now);
         }
         slot.give_back();
+        calm
+    }
+
+    /// What was given, for one who sees to it that it comes back.
+    #[inline(always)]
+    pub(crate) fn taken(self) -> Plain<'r> {
+        ManuallyDrop::new(self).plain
     }
 }
 
 impl<'r, S: Pass<'r>> Drop for Given<'_, 'r, S> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(plain) = self.plain {
-            self.pass.keep(plain);
-            self.pass.assume(Outcome::Failure);
-        }
+        self.pass.keep(self.plain, Outcome::Failure);
     }
 }
 
 /// Of a call without circuit breaker and bulkhead.
 impl<'r> Pass<'r> for () {
     #[inline(always)]
-    fn keep(&mut self, _: Plain<'r>) {}
+    fn keep(&mut self, _: Plain<'r>, _: Outcome) {}
     #[inline(always)]
     fn admit(&mut self, _: Permit<'r>) {}
     #[inline(always)]
@@ -131,12 +139,14 @@ impl<'r> Held<'r> {
 }
 
 impl<'r> Pass<'r> for Held<'r> {
-    fn keep(&mut self, Plain { permit, slot }: Plain<'r>) {
-        self.0 = Some(Things {
-            permit: permit.map_or_else(Permit::passenger, PlainPermit::permit),
-            slot: slot.map_or_else(Hold::default, Taken::hold),
-            leave: Leave::default(),
-        });
+    #[inline(always)]
+    fn keep(&mut self, Plain { permit, slot, .. }: Plain<'r>, outcome: Outcome) {
+        let mut permit = permit.map_or_else(Permit::passenger, PlainPermit::permit);
+        permit.assume(outcome);
+        let slot = slot.map_or_else(Hold::default, Taken::hold);
+        let things = Things { permit, slot, leave: Leave::default() };
+        let nothing = ManuallyDrop::new(self.0.replace(things)); // said so, there is nothing to drop
+        debug_assert!(nothing.is_none(), "an attempt is given things once");
     }
 
     #[inline]

@@ -182,6 +182,15 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         Some((until, if by_deadline { Cut::Deadline } else { Cut::AttemptTimeout }))
     }
 
+    /// The first attempt has to wait, of a call that nothing limits but its own settings. When it is to be looked at
+    /// again if it goes on, if they are plain about it. Says the same as [`looks_at`](Self::looks_at), in a few
+    /// instructions.
+    #[inline]
+    pub(super) fn first_look(&mut self, now: &Now) -> Option<Instant> {
+        let after = self.policies.first_look()?;
+        later(self.pends(now), after)
+    }
+
     /// The attempt has to wait. When it is to be looked at again if it goes on: when it will be cut short, and by
     /// which limit, or before that when it will be slow.
     pub(super) fn looks_at(&mut self, now: &Now) -> Option<(Instant, Option<Cut>)> {

@@ -34,6 +34,15 @@ pub(crate) struct Limits {
     pub(crate) until: Option<Instant>,
 }
 
+impl Limits {
+    /// The earliest of the limits that are counted from when a call first has to wait, and of this one, if it is
+    /// longer than no time.
+    pub(crate) fn first_look(&self, slow_after: Option<Duration>) -> Option<Duration> {
+        let all = [slow_after, self.attempt, self.call];
+        all.into_iter().flatten().min().filter(|first| !first.is_zero())
+    }
+}
+
 /// What a call keeps for its policies.
 pub(crate) trait Gives {
     /// What an attempt is given: [`Held`](super::Held), or nothing.
@@ -50,13 +59,19 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     /// Who calls, in errors.
     fn name(&self) -> Arc<str>;
     fn info(&self) -> CallInfo<'_>;
-    fn rules(&self) -> &RetryRules;
+    fn rules(&self) -> &'r RetryRules;
     fn limits(&self) -> Limits;
     fn classify(&self, error: &E) -> Classification;
 
     /// From when on an attempt that is under way is a slow one to the throttle, if it has a limit.
     fn slow_after(&self) -> Option<Duration> {
         self.throttle()?.slow_after(self.limits().attempt?)
+    }
+
+    /// From when on an attempt that is under way has to be looked at: the earliest of all that follows from the
+    /// settings, if it is longer than no time.
+    fn first_look(&self) -> Option<Duration> {
+        self.limits().first_look(self.slow_after())
     }
 
     /// Whether a first attempt has to ask nobody but the throttle, the circuit and the bulkhead, and its success
@@ -83,10 +98,10 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn partition(&self) -> Option<&str> {
         None
     }
-    fn throttle(&self) -> Option<&Throttle> {
+    fn throttle(&self) -> Option<&'r Throttle> {
         self.rules().throttle.as_ref()
     }
-    fn budget(&self) -> Option<&RetryBudget> {
+    fn budget(&self) -> Option<&'r RetryBudget> {
         self.rules().budget.as_ref()
     }
     fn breaker(&self) -> Option<&'r CircuitBreaker> {

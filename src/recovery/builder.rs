@@ -36,6 +36,7 @@ impl<E> RecoveryBuilder<E> {
             retry: RetryPolicy::default().into(),
             limits: Limits::default(),
             slow_after: None,
+            first_look: None,
             whole: Shard { throttle: None, breaker: None },
             cooldown: None,
             bulkhead: None,
@@ -264,6 +265,7 @@ impl<E> RecoveryBuilder<E> {
         }
         parts.slow_after =
             parts.limits.attempt.and_then(|limit| parts.whole.throttle.as_ref()?.slow_after(limit));
+        parts.first_look = parts.limits.first_look(parts.slow_after);
         let asked = parts.cooldown.is_some() || parts.limiting.is_some();
         parts.plain = !asked && parts.retry.rules().budget.is_none();
         Ok(Recovery { parts: Arc::new(parts) })

@@ -99,11 +99,11 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
         }
     }
 
-    fn rules(&self) -> &RetryRules {
+    fn rules(&self) -> &'r RetryRules {
         self.using.parts.retry.rules()
     }
 
-    fn throttle(&self) -> Option<&Throttle> {
+    fn throttle(&self) -> Option<&'r Throttle> {
         self.using.shard.throttle.as_ref()
     }
 
@@ -135,6 +135,10 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
 
     fn slow_after(&self) -> Option<Duration> {
         self.using.parts.slow_after
+    }
+
+    fn first_look(&self) -> Option<Duration> {
+        self.using.parts.first_look
     }
 
     #[inline(always)]

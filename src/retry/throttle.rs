@@ -26,6 +26,7 @@ use thiserror::Error;
 use self::cell::Cell;
 use self::cubic::Cubic;
 pub(crate) use self::leave::Leave;
+pub(crate) use self::quick::Calm;
 use self::rules::Rules;
 pub use self::rules::ThrottleBuilder;
 pub use self::snapshot::ThrottleSnapshot;
@@ -181,7 +182,7 @@ impl Throttle {
     /// teaches nothing.
     #[inline(always)]
     pub(crate) fn is_calm(&self) -> bool {
-        self.0.cell.is_calm()
+        self.calm().is_some()
     }
 
     /// Whether a first attempt may be made.

@@ -11,7 +11,7 @@ use crate::classification::{Advice, Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
+use crate::retry::{Attempted, Calm, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -23,8 +23,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if let Some(budget) = self.policies.budget() {
             budget.deposit(self.attempts > 1);
         }
-        let learns = |throttle: &Throttle| self.started.is_some() || !throttle.is_calm();
-        if self.policies.throttle().is_some_and(learns) || self.policies.is_limited() {
+        if self.policies.throttle().is_some_and(|throttle| self.is_news(throttle)) || self.policies.is_limited() {
             self.teach_success(now);
         }
         if let Some(past) = self.past.take() {
@@ -35,10 +34,19 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         }
     }
 
+    /// Whether the throttle may learn something from the success that has just come.
+    #[inline(always)]
+    fn is_news(&self, throttle: &Throttle) -> bool {
+        match self.started {
+            None => !throttle.is_calm(),
+            Some(since) => self.slow || self.past.is_some() || !throttle.has_noted(since),
+        }
+    }
+
     /// The attempt that was begun plainly gave a value at once, and pass and slot have been given back.
     #[inline(always)]
-    pub(in crate::call) fn succeeded_plainly(&mut self) {
-        if !self.policies.throttle().is_none_or(Throttle::is_calm) {
+    pub(in crate::call) fn succeeded_plainly(&mut self, calm: Option<Calm<'r>>) {
+        if !calm.is_none_or(Calm::lasts) {
             self.teach_success(&Now::unread());
         }
         if self.watched() {

@@ -12,7 +12,7 @@ use super::{Attempted, Withheld};
 use crate::priority::Priority;
 use crate::sync::Lock;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::time::{Instant, Now};
+use crate::time::{Instant, Now, later};
 
 /// The word of a cell that is not calm. A calm one's is the time at which it last noted a call, in tens of
 /// milliseconds.
@@ -65,6 +65,16 @@ impl Cell {
             return;
         }
         self.learn(rules, tick, calm, |state| state.succeeded(rules, weight, ended.limit, tick));
+    }
+
+    /// Whether it is calm, and the last call that was noted is no older than `then`. Nothing is taken from anything
+    /// to find out, only compared: to subtract moments costs more than all the rest. It knows them for seven weeks
+    /// from the origin; then ticks have gone round, and it takes everything for news.
+    #[inline(always)]
+    pub(super) fn has_noted(&self, rules: &Rules, then: Instant) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        let next = Duration::from_millis(10 * (u64::from(word) + 1));
+        word & TROUBLED == 0 && later(rules.origin, next).is_some_and(|next| then < next)
     }
 
     /// While it was calm an attempt that began to wait `then` gave a value, and was not slow. What is older than
