@@ -16,5 +16,5 @@ pub use self::limits::{TimeLimits, Timed, Untimed};
 pub use self::policy::{RetryPolicy, RetryPolicyBuilder};
 pub(crate) use self::rules::RetryRules;
 pub use self::rules::{Nested, OnEmptyBudget};
-pub(crate) use self::throttle::{Attempted, Calm, Leave};
+pub(crate) use self::throttle::{Attempted, Leave};
 pub use self::throttle::{RetriesSeen, Throttle, ThrottleBuilder, ThrottleSnapshot, Throttled, Withheld};

@@ -77,7 +77,12 @@ impl Timer {
     }
 
     /// As [`poll_until`](Self::poll_until), for a caller who may have read the clock for this poll already.
-    pub(crate) fn poll_at(mut self: Pin<&mut Self>, now: &Now, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_at(
+        mut self: Pin<&mut Self>,
+        now: &Now,
+        until: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut sleep = self.as_mut().project().sleep;
         match sleep.as_mut().as_pin_mut() {
             Some(armed) if armed.deadline() == until => armed.poll(cx),

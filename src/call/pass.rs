@@ -7,7 +7,6 @@ use crate::bulkhead::{Hold, Taken};
 use crate::circuit_breaker::{Permit, PlainPermit};
 use crate::classification::Outcome;
 use crate::concurrency_limit::Leave;
-use crate::retry::Calm;
 use crate::time::{Instant, Now};
 
 /// What an attempt is given while it runs, and gives back. There is one for a call, filled anew for each of
@@ -49,7 +48,6 @@ pub(crate) trait Pass<'r> {
 pub(crate) struct Plain<'r> {
     pub(crate) permit: Option<PlainPermit<'r>>,
     pub(crate) slot: Option<Taken<'r>>,
-    pub(crate) calm: Option<Calm<'r>>,
 }
 
 /// What a plain attempt was given, while its operation is polled for the first time. Dropped, by unwinding or
@@ -65,16 +63,15 @@ impl<'a, 'r, S: Pass<'r>> Given<'a, 'r, S> {
         Self { plain, pass }
     }
 
-    /// The attempt gave a value. Gives back who may know whether all is still well.
+    /// The attempt gave a value.
     #[inline(always)]
-    pub(crate) fn succeed(self, now: &Now) -> Option<Calm<'r>> {
-        let Plain { permit, slot, calm } = self.taken();
+    pub(crate) fn succeed(self, now: &Now) {
+        let Plain { permit, slot } = self.taken();
         let mut slot = slot.map_or_else(Hold::default, Taken::hold);
         if let Some(permit) = permit {
             permit.succeed(now);
         }
         slot.give_back();
-        calm
     }
 
     /// What was given, for one who sees to it that it comes back.
@@ -140,7 +137,7 @@ impl<'r> Held<'r> {
 
 impl<'r> Pass<'r> for Held<'r> {
     #[inline(always)]
-    fn keep(&mut self, Plain { permit, slot, .. }: Plain<'r>, outcome: Outcome) {
+    fn keep(&mut self, Plain { permit, slot }: Plain<'r>, outcome: Outcome) {
         let mut permit = permit.map_or_else(Permit::passenger, PlainPermit::permit);
         permit.assume(outcome);
         let slot = slot.map_or_else(Hold::default, Taken::hold);

@@ -59,7 +59,7 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     /// Who calls, in errors.
     fn name(&self) -> Arc<str>;
     fn info(&self) -> CallInfo<'_>;
-    fn rules(&self) -> &'r RetryRules;
+    fn rules(&self) -> &RetryRules;
     fn limits(&self) -> Limits;
     fn classify(&self, error: &E) -> Classification;
 
@@ -98,10 +98,10 @@ pub(crate) trait Policies<'r, E: 'r>: Gives<Pass: Pass<'r>> {
     fn partition(&self) -> Option<&str> {
         None
     }
-    fn throttle(&self) -> Option<&'r Throttle> {
+    fn throttle(&self) -> Option<&Throttle> {
         self.rules().throttle.as_ref()
     }
-    fn budget(&self) -> Option<&'r RetryBudget> {
+    fn budget(&self) -> Option<&RetryBudget> {
         self.rules().budget.as_ref()
     }
     fn breaker(&self) -> Option<&'r CircuitBreaker> {

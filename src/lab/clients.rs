@@ -119,7 +119,7 @@ impl<'r> Policies<'r, Trouble> for Client<'r> {
         CallInfo { name: &self.fleet.name, operation: None, destination: None, correlation_id: None }
     }
 
-    fn rules(&self) -> &'r RetryRules {
+    fn rules(&self) -> &RetryRules {
         self.fleet.policy.rules()
     }
 
@@ -131,11 +131,11 @@ impl<'r> Policies<'r, Trouble> for Client<'r> {
         (*trouble).into()
     }
 
-    fn throttle(&self) -> Option<&'r Throttle> {
+    fn throttle(&self) -> Option<&Throttle> {
         self.cell.throttle.as_ref()
     }
 
-    fn budget(&self) -> Option<&'r RetryBudget> {
+    fn budget(&self) -> Option<&RetryBudget> {
         self.cell.budget.as_ref()
     }
 

@@ -99,11 +99,11 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
         }
     }
 
-    fn rules(&self) -> &'r RetryRules {
+    fn rules(&self) -> &RetryRules {
         self.using.parts.retry.rules()
     }
 
-    fn throttle(&self) -> Option<&'r Throttle> {
+    fn throttle(&self) -> Option<&Throttle> {
         self.using.shard.throttle.as_ref()
     }
 

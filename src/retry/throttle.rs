@@ -26,7 +26,6 @@ use thiserror::Error;
 use self::cell::Cell;
 use self::cubic::Cubic;
 pub(crate) use self::leave::Leave;
-pub(crate) use self::quick::Calm;
 use self::rules::Rules;
 pub use self::rules::ThrottleBuilder;
 pub use self::snapshot::ThrottleSnapshot;
@@ -182,7 +181,7 @@ impl Throttle {
     /// teaches nothing.
     #[inline(always)]
     pub(crate) fn is_calm(&self) -> bool {
-        self.calm().is_some()
+        self.0.cell.is_calm()
     }
 
     /// Whether a first attempt may be made.

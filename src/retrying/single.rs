@@ -73,7 +73,7 @@ impl<'p, E: 'p, C: ErrorClassifier<E>, L: TimeLimits> Policies<'p, E> for Single
         CallInfo { name: "retry", ..CallInfo::default() }
     }
 
-    fn rules(&self) -> &'p RetryRules {
+    fn rules(&self) -> &RetryRules {
         self.rules
     }
 

@@ -11,6 +11,7 @@ use crate::cooldown::Turn;
 use crate::error::Reason;
 use crate::event::DelaySource;
 use crate::rate_limit::Booking;
+use crate::retry::Throttle;
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now};
 
@@ -39,11 +40,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     /// if somebody may have, and then nothing has been done.
     #[inline(always)]
     pub(in crate::call) fn begin_plainly(&mut self) -> Option<Plain<'r>> {
-        let calm = match self.policies.throttle() {
-            Some(throttle) => Some(throttle.calm()?),
-            None => None,
-        };
-        if !self.policies.is_plain() || self.watched() {
+        let is_calm = self.policies.throttle().is_none_or(Throttle::is_calm);
+        if !(self.policies.is_plain() && is_calm) || self.watched() {
             return None;
         }
         let permit = match self.policies.breaker() {
@@ -55,7 +53,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
             None => None,
         };
         self.attempts = 1;
-        Some(Plain { permit, slot, calm })
+        Some(Plain { permit, slot })
     }
 
     #[cold]

@@ -11,7 +11,7 @@ use crate::classification::{Advice, Category, Classification, Health, Outcome};
 use crate::error::Reason;
 use crate::event::Event;
 use crate::nested;
-use crate::retry::{Attempted, Calm, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
+use crate::retry::{Attempted, Nested, OnEmptyBudget, Stop, Throttle, Withheld};
 use crate::shutdown::Shutdown;
 use crate::time::{Instant, Now, later_or_far};
 
@@ -23,7 +23,9 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
         if let Some(budget) = self.policies.budget() {
             budget.deposit(self.attempts > 1);
         }
-        if self.policies.throttle().is_some_and(|throttle| self.is_news(throttle)) || self.policies.is_limited() {
+        if self.policies.throttle().is_some_and(|throttle| self.is_news(throttle))
+            || self.policies.is_limited()
+        {
             self.teach_success(now);
         }
         if let Some(past) = self.past.take() {
@@ -45,8 +47,8 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
 
     /// The attempt that was begun plainly gave a value at once, and pass and slot have been given back.
     #[inline(always)]
-    pub(in crate::call) fn succeeded_plainly(&mut self, calm: Option<Calm<'r>>) {
-        if !calm.is_none_or(Calm::lasts) {
+    pub(in crate::call) fn succeeded_plainly(&mut self) {
+        if !self.policies.throttle().is_none_or(Throttle::is_calm) {
             self.teach_success(&Now::unread());
         }
         if self.watched() {

@@ -2,21 +2,8 @@
 
 use std::time::Duration;
 
-use super::cell::Cell;
 use super::{Learned, Throttle};
 use crate::time::Instant;
-
-/// A throttle to which all was well when it was asked, to be asked once more.
-#[derive(Clone, Copy)]
-pub(crate) struct Calm<'t>(&'t Cell);
-
-impl Calm<'_> {
-    /// Whether all is still well.
-    #[inline(always)]
-    pub(crate) fn lasts(self) -> bool {
-        self.0.is_calm()
-    }
-}
 
 impl Throttle {
     /// From when on an attempt with this limit is a slow one, if there is such a time.
@@ -24,12 +11,6 @@ impl Throttle {
         let Learned::Adaptive(rules) = &self.0.learned else { return None };
         let after = Duration::try_from_secs_f64(limit.as_secs_f64() * rules.settings.slow_from).ok()?;
         Some(after).filter(|after| *after < limit)
-    }
-
-    /// Itself, if all is so well that a first attempt is let through.
-    #[inline(always)]
-    pub(crate) fn calm(&self) -> Option<Calm<'_>> {
-        self.0.cell.is_calm().then_some(Calm(&self.0.cell))
     }
 
     /// Whether all is well, and it knows already that the client has called since an attempt began to wait
