@@ -78,7 +78,7 @@ where
 {
     type Output = Result<T, CallError<Open, E>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // While the operation is polled the permit is held here, and what unwinds out of it is its failure. A call
