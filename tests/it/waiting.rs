@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use recoup::{CircuitBreaker, Recovery, RetryPolicy, execute_with_recovery};
+use recoup::{
+    CircuitBreaker, Instant, Reason, Recovery, RecoveryError, RetryPolicy, execute_with_recovery, retry,
+};
 
 #[tokio::test(start_paused = true)]
 async fn all_who_wait_for_an_open_circuit_get_through_once_it_is_closed() {
@@ -96,4 +98,42 @@ async fn no_more_run_at_once_than_there_are_slots_though_most_have_queued() {
     }));
     assert!(calls.await.iter().all(Result::is_ok));
     assert_eq!(most.get(), 2);
+}
+
+/// When an attempt that has to wait is first looked at is worked out beforehand; it must be what its limits say.
+#[tokio::test(start_paused = true)]
+async fn call_is_cut_short_by_whichever_of_its_limits_comes_first() {
+    const SECOND: Duration = Duration::from_secs(1);
+    const SOON: Duration = Duration::from_millis(100);
+    const NONE: Duration = Duration::ZERO;
+    let hangs = || std::future::pending::<Result<(), u8>>();
+    for (attempt, call, ends, by_deadline) in [
+        (SOON, SECOND, SOON, false),
+        (SECOND, SOON, SOON, true),
+        (SECOND, 4 * SOON, 4 * SOON, true),
+        (SECOND, SECOND, SECOND, false),
+        (Duration::MAX, SECOND, SECOND, true),
+        (SECOND, Duration::MAX, SECOND, false),
+        (NONE, SECOND, NONE, false),
+        (SECOND, NONE, NONE, true),
+    ] {
+        let seen = |start: Instant, error: &RecoveryError<u8>| {
+            (start.elapsed(), matches!(error.reason(), Reason::DeadlineExceeded))
+        };
+        // Of its own, for what is cut short teaches the throttle.
+        let once = RetryPolicy::builder().max_attempts(1).build().unwrap();
+        let start = Instant::now();
+        let limited = retry(hangs).policy(&once).attempt_timeout(attempt).deadline(call);
+        let error = limited.await.unwrap_err();
+        assert_eq!(seen(start, &error), (ends, by_deadline), "{attempt:?} of {call:?}");
+
+        if call < attempt || ends == NONE {
+            continue; // no recovery is built of these
+        }
+        let recovery = Recovery::builder("r").retry(once.clone()).attempt_timeout(attempt).deadline(call);
+        let recovery = recovery.build().unwrap();
+        let start = Instant::now();
+        let error = execute_with_recovery(&recovery, |_| hangs()).await.unwrap_err();
+        assert_eq!(seen(start, &error), (ends, by_deadline), "{attempt:?} of {call:?}");
+    }
 }

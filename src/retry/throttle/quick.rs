@@ -58,6 +58,45 @@ mod tests {
         assert!(throttle.is_calm());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_said_to_be_noted_teaches_nothing() {
+        let throttle = Throttle::builder().history(1).build().unwrap();
+        let start = time::now();
+        assert!(!throttle.has_noted(start), "it knows of nothing yet");
+        throttle.succeeded(&Attempted::default(), &(start + 5 * SECOND).into());
+        for (offset, noted) in [(0, true), (4_990, true), (5_009, true), (5_010, false), (90_000, false)] {
+            let then = start + offset * MS;
+            assert_eq!(throttle.has_noted(then), noted, "{offset} ms");
+            let before = throttle.snapshot();
+            if noted {
+                throttle.was_well(then);
+                assert_eq!(throttle.snapshot().history, before.history, "{offset} ms");
+            }
+        }
+        throttle.failed(&Attempted::default(), &(start + 6 * SECOND).into());
+        assert!(!throttle.has_noted(start), "all is not well");
+        assert!(!Throttle::aws_adaptive().has_noted(start));
+    }
+
+    /// Ticks go round after seven weeks. From then on everything may be news, and is looked at more closely.
+    #[tokio::test(start_paused = true)]
+    async fn success_is_noted_a_hundred_times_a_second_after_years_too() {
+        let throttle = Throttle::builder().history(1).build().unwrap();
+        for weeks in [1, 6, 7, 8, 100, 1_000] {
+            let now = time::now() + weeks * 7 * 24 * 3600 * SECOND;
+            throttle.succeeded(&Attempted::default(), &now.into());
+            throttle.was_well(now + SECOND);
+            let before = throttle.snapshot().history;
+            for then in [now, now + 990 * MS, now + SECOND] {
+                if !throttle.has_noted(then) {
+                    throttle.was_well(then);
+                }
+                assert_eq!(throttle.snapshot().history, before, "{weeks} weeks");
+            }
+            assert!(!throttle.has_noted(now + SECOND + 10 * MS), "{weeks} weeks");
+        }
+    }
+
     #[test]
     fn attempt_is_slow_before_its_limit_or_never() {
         let slow_after =
