@@ -183,8 +183,7 @@ impl<'r, P: Policies<'r, E>, E: 'r, S: Default> Plan<'r, P, E, S> {
     }
 
     /// The first attempt has to wait, of a call that nothing limits but its own settings. When it is to be looked at
-    /// again if it goes on, if they are plain about it. Says the same as [`looks_at`](Self::looks_at), in a few
-    /// instructions.
+    /// again if it goes on: says the same as [`looks_at`](Self::looks_at), which asks one after the other, or nothing.
     #[inline]
     pub(super) fn first_look(&mut self, now: &Now) -> Option<Instant> {
         let after = self.policies.first_look()?;

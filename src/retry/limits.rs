@@ -46,7 +46,7 @@ pub(crate) mod sealed {
     /// A call without limits keeps none: it has no room for them, and nothing to ask.
     pub trait Limits {
         /// Where it keeps its timer.
-        type Timer: TimerPlace;
+        type Timer: TimerPlace + Send + Sync;
         /// What a call keeps.
         type Kept: Copy + Send + Sync + Unpin + std::fmt::Debug;
         /// What it keeps of these.

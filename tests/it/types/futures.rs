@@ -14,7 +14,7 @@ use recoup::testing::{Chaos, Script};
 use recoup::{
     Attempt, Bulkhead, CacheFallback, CallContext, CircuitBreaker, Coalesce, DeadLetter, DeadLetterQueue,
     Fallback, Hedge, Idempotent, LastGood, LetterFilter, LetterId, LoadShedder, MemoryQueue, RateLimiter,
-    Reconnect, Recovery, RetryPolicy, Traced, Transient, Work, execute_with_recovery,
+    Reconnect, Recovery, RetryPolicy, TimeLimits, Traced, Transient, Work, execute_with_recovery,
     execute_with_recovery_mut, reconnect, redrive, redrive_one, retry, retry_mut, retry_with, timeout,
 };
 
@@ -213,4 +213,15 @@ fn t_every_future_goes_where_it_went_and_is_no_larger_than_it_may_be() {
             assert!(traits.contains(&auto_trait), "{name} is no longer {auto_trait}");
         }
     }
+}
+
+/// Also where it is not known yet whether time is limited: whether there is room for a timer follows from it.
+#[test]
+fn t_retry_goes_to_another_thread_under_a_policy_of_any_kind() {
+    fn goes(_: &impl Send) {}
+    fn retried<L: TimeLimits>(policy: &RetryPolicy<L>) {
+        goes(&retry_with(op).policy(policy));
+    }
+    retried(&RetryPolicy::default());
+    retried(&RetryPolicy::builder().deadline(Duration::from_secs(1)).build().unwrap());
 }
