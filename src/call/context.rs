@@ -256,6 +256,11 @@ impl<'p> CallContext<'p> {
         self.most_attempts.map(NonZeroU32::get)
     }
 
+    /// Whether the limits in time of this call are those of its recovery.
+    pub(crate) fn leaves_limits(&self) -> bool {
+        self.deadline.is_none() && self.attempt_timeout.is_none()
+    }
+
     pub(crate) fn shortest_attempt(&self) -> Option<Duration> {
         self.attempt_timeout
     }

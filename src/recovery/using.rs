@@ -144,7 +144,7 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
     #[inline(always)]
     fn is_plain(&self) -> bool {
         let Using { parts, context, .. } = self.using;
-        parts.plain && context.is_none_or(|context| context.latest_end().is_none())
+        parts.plain && context.is_none_or(CallContext::leaves_limits)
     }
 
     fn classify(&self, error: &E) -> Classification {
