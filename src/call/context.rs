@@ -218,6 +218,12 @@ impl<'p> CallContext<'p> {
         &self.idempotency_key
     }
 
+    /// The W3C trace that the call is part of, if it was said: see [`traceparent`](Self::traceparent).
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+
     /// The call that `letter` tells of, made again: same key, same ids. If it fails, its letter is told so,
     /// and no second one is written.
     pub(crate) fn redrive(letter: &DeadLetter) -> Self {
