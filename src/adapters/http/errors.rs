@@ -1,0 +1,124 @@
+//! What the errors of clients of HTTP are.
+
+mod texts;
+
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+
+use self::texts::Told;
+use super::BodyError;
+use crate::classification::{Category, Classification, Health};
+use crate::classify::{AsError, ErrorClassifier, PlainError, SourceChain};
+
+// As far as `SourceChain` looks.
+const MAX_LINKS: usize = 64;
+
+/// Knows the errors of hyper, h2, and the clients that are made of them, wherever in the chain of
+/// [sources](Error::source) they lie.
+///
+/// | what happened | category | retried | counted | surely not processed |
+/// |---|---|---|---|---|
+/// | connection refused, host unreachable | network | yes | failure | yes |
+/// | the name does not resolve | network | yes | failure | yes |
+/// | no connection in time | timeout | yes | failure | yes |
+/// | the certificate is not accepted | security | no | failure | yes |
+/// | TLS cannot be agreed on | external service | no | failure | yes |
+/// | the request never left its queue | network | yes | failure | yes |
+/// | reset, or closed before the answer or in its head | network | yes | failure | |
+/// | no answer in time | timeout | yes | failure | |
+/// | `REFUSED_STREAM` | service unavailable | yes | failure | yes |
+/// | `GOAWAY` in good order, of a stream it leaves out | network | yes | nowhere | yes |
+/// | `GOAWAY` with an error, of a stream it leaves out | network | yes | failure | yes |
+/// | another `RST_STREAM` | network | yes | failure | |
+/// | garbage instead of HTTP | external service | no | failure | |
+/// | the request's own body failed ([`BodyError`]) | internal | no | nowhere | |
+/// | the client was used wrongly | internal | no | nowhere | |
+/// | all else | as [`SourceChain`] says | | | |
+///
+/// "Surely not processed" is [`Classification::is_unprocessed`]: even a request that is not idempotent may be sent
+/// again. Most of hyper's errors have no public kind that could be matched without depending on it; they are told
+/// by their texts, each of which a test holds against the real client.
+///
+/// As of [`SourceChain`], the parameter says whether the type is an error or points to one, and is found by the
+/// compiler:
+///
+/// ```
+/// use std::{error::Error, io};
+/// use recoup::{Category, ErrorClassifier, http::HttpErrors};
+///
+/// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+/// assert!(HttpErrors::new().classify(&refused).is_unprocessed());
+/// let boxed: Box<dyn Error + Send + Sync> = refused.into();
+/// assert_eq!(HttpErrors::new().classify(&boxed).category(), Category::Network);
+/// ```
+pub struct HttpErrors<By = PlainError> {
+    by: PhantomData<fn() -> By>,
+}
+
+impl<By> HttpErrors<By> {
+    /// The one there is.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { by: PhantomData }
+    }
+}
+
+impl<E: AsError<By> + ?Sized, By> ErrorClassifier<E> for HttpErrors<By> {
+    fn classify(&self, error: &E) -> Classification {
+        walk(error.as_error())
+    }
+}
+
+fn walk(error: &(dyn Error + 'static)) -> Classification {
+    let mut connecting = false;
+    let links = std::iter::successors(Some(error), |&link| wrapped(link).or_else(|| link.source()));
+    for link in links.take(MAX_LINKS) {
+        if link.is::<BodyError>() {
+            return Category::Internal.into();
+        }
+        match texts::tell(link) {
+            Some(Told::Connecting) => connecting = true,
+            Some(Told::Is(answer)) if connecting => return answer.unprocessed(),
+            Some(Told::Is(answer)) => return answer,
+            None => {}
+        }
+    }
+    let answer = SourceChain::new().classify(error);
+    if !connecting {
+        return answer;
+    }
+    match answer.category() {
+        // What never came to be is somebody else's fault, whatever the reason was.
+        Category::Unknown => Classification::of(Category::Network),
+        _ if answer.health() == Health::Ignored => answer.counts_as(Health::Failure),
+        _ => answer,
+    }
+    .unprocessed()
+}
+
+/// What an `io::Error` wraps: its `source` is that one's source.
+fn wrapped<'a>(link: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let io = link.downcast_ref::<std::io::Error>()?;
+    io.get_ref().map(|error| error as &(dyn Error + 'static))
+}
+
+impl<By> Clone for HttpErrors<By> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<By> Copy for HttpErrors<By> {}
+
+impl<By> Default for HttpErrors<By> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<By> fmt::Debug for HttpErrors<By> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpErrors")
+    }
+}

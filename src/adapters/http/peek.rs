@@ -1,0 +1,218 @@
+//! A look at the begin of a response's body.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// Reads the begin of a response's body: at most `limit` bytes, or to its end, and then its connection can be
+/// used again. Whoever reads the response afterwards gets all of it, an error and trailers included.
+///
+/// A limit of zero reads nothing, and the future is ready at once.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use http_body_util::{BodyExt, Full};
+/// use recoup::http::peek;
+///
+/// let response = http::Response::new(Full::from("overloaded, come back later"));
+/// let response = peek(response, 10).await;
+/// assert_eq!(response.body().seen(), b"overloaded");
+/// let whole = response.into_body().collect().await.unwrap().to_bytes();
+/// assert_eq!(whole, "overloaded, come back later");
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the response, with what was read of it.
+pub fn peek<B: Body<Data = Bytes>>(response: Response<B>, limit: usize) -> Peek<B> {
+    Peek { response: Some(response.map(Peeked::unread)), limit }
+}
+
+/// The future of [`peek`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Peek<B: Body> {
+    response: Option<Response<Peeked<B>>>,
+    limit: usize,
+}
+
+impl<B: Body<Data = Bytes>> Future for Peek<B> {
+    type Output = Response<Peeked<B>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let limit = self.limit;
+        if let Some(response) = &mut self.response {
+            ready!(response.body_mut().poll_read(limit, cx));
+        }
+        Poll::Ready(self.response.take().expect("not polled after it was ready"))
+    }
+}
+
+// A body is pinned in a box before it is polled here.
+impl<B: Body> Unpin for Peek<B> {}
+
+impl<B: Body> fmt::Debug for Peek<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peek").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A body of which the begin may have been read: see [`peek`]. Whoever reads it gets all of it.
+    ///
+    /// ```
+    /// use http_body::Body;
+    /// use http_body_util::Full;
+    /// use recoup::http::Peeked;
+    ///
+    /// let body = Peeked::unread(Full::from("all of it"));
+    /// assert_eq!(body.seen(), b"");
+    /// assert_eq!(body.size_hint().exact(), Some(9));
+    /// ```
+    pub struct Peeked<B: Body> {
+        seen: BytesMut,
+        // Of the frame with which the limit was reached.
+        more: Option<Bytes>,
+        trailers: Option<HeaderMap>,
+        error: Option<B::Error>,
+        ended: bool,
+        #[pin]
+        rest: Rest<B>,
+    }
+}
+
+pin_project! {
+    #[project = RestProj]
+    enum Rest<B> {
+        // Not read, so not boxed: this is how good responses pass.
+        Unread { #[pin] body: B },
+        Boxed { body: Pin<Box<B>> },
+        // Only while one becomes the other.
+        Moving,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Peeked<B> {
+    /// A body of which nothing was read.
+    pub fn unread(body: B) -> Self {
+        Self {
+            seen: BytesMut::new(),
+            more: None,
+            trailers: None,
+            error: None,
+            ended: false,
+            rest: Rest::Unread { body },
+        }
+    }
+
+    /// What was read of the begin, and not taken by a reader since.
+    #[must_use]
+    pub fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
+    /// Reads until there are `limit` bytes to be seen, or no more.
+    fn poll_read(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<()> {
+        while self.seen.len() < limit && !self.ended && self.trailers.is_none() {
+            let frame = match self.boxed() {
+                Some(body) if !body.is_end_stream() => ready!(body.as_mut().poll_frame(cx)),
+                _ => return Poll::Ready(()),
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(mut data))) => {
+                    let fits = data.split_to(data.len().min(limit - self.seen.len()));
+                    self.seen.extend_from_slice(&fits);
+                    self.more = Some(data).filter(|more| !more.is_empty());
+                }
+                Some(Ok(Err(frame))) => self.trailers = frame.into_trailers().ok(),
+                Some(Err(error)) => (self.error, self.ended) = (Some(error), true),
+                None => self.ended = true,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The body, pinned for good.
+    fn boxed(&mut self) -> Option<&mut Pin<Box<B>>> {
+        if matches!(self.rest, Rest::Unread { .. })
+            && let Rest::Unread { body } = std::mem::replace(&mut self.rest, Rest::Moving)
+        {
+            self.rest = Rest::Boxed { body: Box::pin(body) };
+        }
+        match &mut self.rest {
+            Rest::Boxed { body } => Some(body),
+            Rest::Unread { .. } | Rest::Moving => None,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Peeked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        if !this.seen.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(this.seen.split().freeze()))));
+        }
+        if let Some(more) = this.more.take() {
+            return Poll::Ready(Some(Ok(Frame::data(more))));
+        }
+        if let Some(trailers) = this.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        match this.rest.project() {
+            RestProj::Unread { body } => body.poll_frame(cx),
+            RestProj::Boxed { body } => body.as_mut().poll_frame(cx),
+            RestProj::Moving => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let read =
+            self.seen.is_empty() && self.more.is_none() && self.trailers.is_none() && self.error.is_none();
+        let rest = match &self.rest {
+            Rest::Unread { body } => body.is_end_stream(),
+            Rest::Boxed { body } => body.is_end_stream(),
+            Rest::Moving => true,
+        };
+        read && (self.ended || rest)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = (self.seen.len() + self.more.as_ref().map_or(0, Bytes::len)) as u64;
+        let rest = match &self.rest {
+            _ if self.ended => SizeHint::with_exact(0),
+            Rest::Unread { body } => body.size_hint(),
+            Rest::Boxed { body } => body.size_hint(),
+            Rest::Moving => SizeHint::with_exact(0),
+        };
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint.set_lower(rest.lower().saturating_add(read));
+        hint
+    }
+}
+
+impl<B: Body> fmt::Debug for Peeked<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peeked").field("seen", &self.seen.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! Who waits for a stream that several may read.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use crate::sync::Lock;
+
+/// The wakers of all who wait, by the number of the reader. As a waker it wakes every one of them: whoever of them
+/// polls the stream next, and whoever is dropped before, nobody is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Wakers {
+    waiting: Lock<Vec<(u64, Waker)>>,
+}
+
+impl Wakers {
+    /// The reader waits.
+    pub(super) fn add(&self, reader: u64, waker: &Waker) {
+        let mut waiting = self.waiting.lock();
+        match waiting.iter_mut().find(|(other, _)| *other == reader) {
+            Some((_, known)) => known.clone_from(waker),
+            None => waiting.push((reader, waker.clone())),
+        }
+    }
+
+    /// The reader is gone, and waits no more.
+    pub(super) fn remove(&self, reader: u64) {
+        let mut waiting = self.waiting.lock();
+        let place = waiting.iter().position(|(other, _)| *other == reader);
+        let removed = place.map(|place| waiting.swap_remove(place));
+        drop(waiting);
+        drop(removed);
+    }
+
+    /// Wakes all but this one.
+    pub(super) fn wake_others(&self, reader: u64) {
+        let woken: Vec<_> = self.waiting.lock().extract_if(.., |(other, _)| *other != reader).collect();
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    pub(super) fn wake_all(&self) {
+        let woken = std::mem::take(&mut *self.waiting.lock());
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
