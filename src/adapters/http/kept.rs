@@ -8,9 +8,9 @@ use bytes::Bytes;
 pub(super) struct Kept {
     cap: usize,
     chunks: Vec<Bytes>,
-    chunked: usize,
+    pub(super) chunked: usize,
     /// What came after the chunks. It becomes one when somebody reads it.
-    tail: Vec<u8>,
+    pub(super) tail: Vec<u8>,
 }
 
 impl Kept {

@@ -16,7 +16,7 @@ impl Provider {
     /// Whether the body could change the answer.
     pub(super) fn wants_body(self, status: StatusCode, server_says_when: bool) -> bool {
         match (self, status.as_u16()) {
-            (Self::Anthropic, 400) | (Self::OpenAi, 402 | 403 | 429) => true,
+            (Self::Anthropic, 400 | 402) | (Self::OpenAi, 402 | 403 | 429) => true,
             (Self::Anthropic, 429) => !server_says_when,
             _ => false,
         }
@@ -37,11 +37,17 @@ pub(super) fn says_when(headers: &HeaderMap, now: std::time::SystemTime) -> bool
     super::retry_after(headers, now).is_some()
 }
 
-/// What was agreed to be spent is spent: `error.details.error_code` of Anthropic's API. The documentation of its
-/// errors names `enforced_spend_limit_reached` for 429.
+/// What was agreed to be spent is spent: `error.details.error_code` of Anthropic's API says so
+/// (`enforced_spend_limit_reached`), or its type is `billing_error`. Where a 400 has no code, its message tells.
 fn anthropic_spent(body: &Value) -> bool {
-    let code = &body["error"]["details"]["error_code"];
-    code.as_str().is_some_and(|code| code.ends_with("spend_limit_reached"))
+    let error = &body["error"];
+    let says = |text: &Value, fits: fn(&str) -> bool| text.as_str().is_some_and(fits);
+    says(&error["details"]["error_code"], |code| code.ends_with("spend_limit_reached"))
+        || says(&error["type"], |name| name == "billing_error")
+        || says(&error["message"], |message| {
+            message.contains("credit balance is too low")
+                || message.contains("reached your specified API usage limits")
+        })
 }
 
 /// The same of OpenAI's API: `error.code` or `error.type` is `insufficient_quota`, or the hard limit of the

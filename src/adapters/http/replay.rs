@@ -95,3 +95,6 @@ impl<B: Body> fmt::Debug for ReplayBody<B> {
         text.finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

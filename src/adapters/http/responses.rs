@@ -49,8 +49,8 @@ impl Responses {
 
     /// Understands the error bodies of Anthropic's API and its like: what was agreed to be spent is spent, so
     /// that no further attempt is worth it ([`ResourceExhausted`](crate::Category::ResourceExhausted)). That is a
-    /// 400 or a 429 without `Retry-After` whose `error.details.error_code` says so
-    /// (`enforced_spend_limit_reached`). A 529 is `overloaded_error`: worth another attempt, as everywhere.
+    /// 400, a 402, or a 429 without `Retry-After`, whose `error.details.error_code` says so
+    /// (`enforced_spend_limit_reached`), or whose type or message does. A 529 is `overloaded_error`: worth another attempt, as everywhere.
     ///
     /// ```
     /// use http::{HeaderMap, StatusCode};
@@ -177,3 +177,6 @@ impl Default for Responses {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

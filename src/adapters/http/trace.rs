@@ -123,3 +123,77 @@ impl fmt::Display for TraceParent {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, self.flags)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn read(text: &str) -> Option<String> {
+        text.parse::<TraceParent>().ok().map(|parent| parent.to_string())
+    }
+
+    #[test]
+    fn examples_of_the_recommendation_are_read() {
+        let parent: TraceParent = TEXT.parse().unwrap();
+        assert_eq!(parent.trace_id(), 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
+        assert_eq!(parent.parent_id(), 0xb7ad_6b71_6920_3331);
+        assert!(parent.is_sampled());
+        let unsampled: TraceParent = TEXT.replace("-01", "-00").parse().unwrap();
+        assert!(!unsampled.is_sampled());
+    }
+
+    #[test]
+    fn later_versions_are_read_as_this_one_and_may_go_on_after_a_dash() {
+        let later = TEXT.replacen("00", "cc", 1);
+        assert_eq!(read(&later).as_deref(), Some(TEXT));
+        assert_eq!(read(&format!("{later}-what-the-future-holds")).as_deref(), Some(TEXT));
+        assert_eq!(read(&format!("{later}.what")), None);
+        assert_eq!(read(&format!("{TEXT}-what")), None, "this version ends there");
+        assert_eq!(read(&TEXT.replacen("00", "ff", 1)), None);
+    }
+
+    #[test]
+    fn flags_that_mean_nothing_yet_are_not_passed_on() {
+        assert_eq!(read(&TEXT.replace("-01", "-ff")), Some(TEXT.replace("-01", "-03")));
+    }
+
+    #[test]
+    fn malformed_ones_are_refused() {
+        let garbage = [
+            String::new(),
+            TEXT[..54].to_owned(),
+            format!("{TEXT}0"),
+            format!(" {TEXT}"),
+            TEXT.to_uppercase(),
+            TEXT.replace('-', "_"),
+            TEXT.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            TEXT.replace("b7ad6b7169203331", &"0".repeat(16)),
+            TEXT.replace("0a", "0g"),
+            TEXT.replace("0a", "+a"),
+            "é".repeat(28),
+        ];
+        for text in garbage {
+            assert_eq!(read(&text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_one_is_read_as_it_is_written(trace in 1_u128.., parent in 1_u64.., flags in 0_u8..4) {
+            let whole = TraceParent { trace, parent, flags };
+            prop_assert_eq!(whole.to_string().parse(), Ok(whole));
+            let child = whole.child();
+            prop_assert!(child.parent != 0 && child.parent != parent);
+            prop_assert_eq!(TraceParent { parent, ..child }, whole);
+        }
+
+        #[test]
+        fn nothing_panics(text in ".{0,70}") {
+            let _ = text.parse::<TraceParent>();
+        }
+    }
+}

@@ -20,7 +20,7 @@ type Answer = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 pub(in crate::adapters::http) struct Stream<B> {
     /// What the stream said of its size before it was read.
     hint: SizeHint,
-    state: Lock<State<B>>,
+    pub(super) state: Lock<State<B>>,
     wakers: Arc<Wakers>,
 }
 
@@ -33,12 +33,12 @@ pub(in crate::adapters::http) struct Place {
     done: bool,
 }
 
-struct State<B> {
+pub(super) struct State<B> {
     /// Away while a reader polls it: that is the caller's code.
-    body: Option<Pin<Box<B>>>,
-    kept: Kept,
+    pub(super) body: Option<Pin<Box<B>>>,
+    pub(super) kept: Kept,
     /// A frame that was too long to be kept, for the reader who takes over.
-    over: Option<Bytes>,
+    pub(super) over: Option<Bytes>,
     trailers: Option<HeaderMap>,
     end: End,
     /// Whether the stream said that nothing comes any more.
@@ -52,7 +52,7 @@ struct State<B> {
     /// Nobody takes over now: another attempt may come.
     held: bool,
     /// Somebody came while the stream was away.
-    missed: bool,
+    pub(super) missed: bool,
 }
 
 enum End {
@@ -185,6 +185,7 @@ where
         let mut away = Away { stream: self, armed: true };
         let waker = Waker::from(Arc::clone(&self.wakers));
         let polled = body.as_mut().poll_frame(&mut Context::from_waker(&waker));
+        let polled = polled.map(|frame| frame.map(|frame| frame.map_err(|error| Arc::from(error.into()))));
         let ends = body.is_end_stream();
         away.armed = false;
 
@@ -199,11 +200,13 @@ where
             }
             Poll::Ready(Some(Ok(frame))) => {
                 state.body = Some(body);
-                state.take_in(frame, place)
+                let answer = state.take_in(frame, place);
+                finished = if matches!(state.end, End::Ended) { state.body.take() } else { None };
+                answer
             }
             Poll::Ready(Some(Err(error))) => {
                 finished = Some(body);
-                state.end = End::Failed(Some(Arc::from(error.into())));
+                state.end = End::Failed(Some(error));
                 None
             }
             Poll::Ready(None) => {
