@@ -30,6 +30,7 @@ const MAX_LINKS: usize = 64;
 /// | `REFUSED_STREAM` | service unavailable | yes | failure | yes |
 /// | `GOAWAY` in good order, of a stream it leaves out | network | yes | nowhere | yes |
 /// | `GOAWAY` with an error, of a stream it leaves out | network | yes | failure | yes |
+/// | `ENHANCE_YOUR_CALM` | rate limited | yes | failure | |
 /// | another `RST_STREAM` | network | yes | failure | |
 /// | garbage instead of HTTP | external service | no | failure | |
 /// | the request's own body failed ([`BodyError`]) | internal | no | nowhere | |

@@ -279,3 +279,6 @@ impl<B: Body> fmt::Debug for Outgoing<B> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

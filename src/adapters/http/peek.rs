@@ -216,3 +216,97 @@ impl<B: Body> fmt::Debug for Peeked<B> {
         f.debug_struct("Peeked").field("seen", &self.seen.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Frames = Vec<Result<Frame<Bytes>, &'static str>>;
+
+    fn body(frames: Frames) -> impl Body<Data = Bytes, Error = &'static str> {
+        StreamBody::new(futures::stream::iter(frames))
+    }
+
+    fn data(text: &'static str) -> Result<Frame<Bytes>, &'static str> {
+        Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+    }
+
+    #[tokio::test]
+    async fn reads_no_more_than_the_limit_of_a_body_without_end() {
+        let endless = StreamBody::new(futures::stream::repeat_with(|| data("1234")));
+        let response = peek(Response::new(endless), 10).await;
+        assert_eq!(response.body().seen(), b"1234123412");
+        let mut body = response.into_body();
+        for expected in ["1234123412", "34", "1234"] {
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn limit_of_zero_reads_nothing_and_boxes_nothing() {
+        let response = peek(Response::new(body(vec![Err("never read")])), 0).now_or_never().unwrap();
+        assert!(matches!(response.body().rest, Rest::Unread { .. }));
+    }
+
+    #[tokio::test]
+    async fn error_in_the_begin_is_the_readers_to_see() {
+        let response = peek(Response::new(body(vec![data("half"), Err("broke off")])), 100).await;
+        assert_eq!(response.body().seen(), b"half");
+        let mut body = response.into_body();
+        assert!(!body.is_end_stream());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), "broke off");
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn trailers_are_kept() {
+        let trailers = HeaderMap::from_iter([("sum".parse().unwrap(), "7".parse().unwrap())]);
+        let frames = vec![data("all"), Ok(Frame::trailers(trailers.clone()))];
+        let whole = peek(Response::new(body(frames)), 100).await.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers(), Some(&trailers));
+        assert_eq!(whole.to_bytes(), "all");
+    }
+
+    #[tokio::test]
+    async fn waits_for_a_body_that_waits() {
+        let (sender, receiver) = futures::channel::mpsc::unbounded();
+        let mut peeking = peek(Response::new(StreamBody::new(receiver)), 100);
+        assert!((&mut peeking).now_or_never().is_none());
+        sender.unbounded_send(data("late")).unwrap();
+        assert!((&mut peeking).now_or_never().is_none());
+        drop(sender);
+        assert_eq!(peeking.await.body().seen(), b"late");
+    }
+
+    #[tokio::test]
+    async fn head_is_kept_and_the_size_stays_right() {
+        let response =
+            Response::builder().status(503).header("x", "1").body(Full::from("all of it")).unwrap();
+        let response = peek(response, 3).await;
+        assert_eq!((response.status().as_u16(), &response.headers()["x"]), (503, &"1".parse().unwrap()));
+        let mut body = response.into_body();
+        assert_eq!((body.seen(), body.size_hint().exact()), (&b"all"[..], Some(9)));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!((body.seen(), body.size_hint().exact()), (&b""[..], Some(6)));
+    }
+
+    proptest! {
+        #[test]
+        fn reader_gets_all_of_it_whatever_was_seen(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
+            limit in 0_usize..50,
+        ) {
+            let plain = chunks.concat();
+            let frames: Frames = chunks.into_iter().map(|chunk| Ok(Frame::data(chunk.into()))).collect();
+            let response = peek(Response::new(body(frames)), limit).now_or_never().expect("it never waits");
+            prop_assert_eq!(response.body().seen(), &plain[..limit.min(plain.len())]);
+            let whole = response.into_body().collect().now_or_never().expect("it never waits").unwrap();
+            prop_assert_eq!(whole.to_bytes(), plain);
+        }
+    }
+}

@@ -25,8 +25,6 @@ const BY_DEBUG: &[Known] = &[
     ("hyper_util::client::legacy::Error(User", misused),
     ("hyper::Error(Canceled", never_left),
     ("hyper::Error(IncompleteMessage", network),
-    ("hyper::Error(ChannelClosed", network),
-    ("hyper::Error(UnexpectedMessage", garbage),
     ("hyper::Error(Parse(", garbage),
     ("hyper::Error(User(", misused),
 ];
