@@ -175,7 +175,9 @@ async fn h4_answer_that_is_not_taken_is_read_and_its_connection_used_again() {
         let busy = [Answer::status(503).body(kilobyte.clone()), Answer::status(503).body(kilobyte)];
         let server = Scripted::start(http2, busy).await;
         send_plainly(http2, Request::get(server.url("/"))).await.unwrap();
-        assert_eq!((server.received().len(), server.connections()), (3, 1));
+        let received = server.received();
+        assert_eq!((received.len(), server.connections()), (3, 1));
+        assert!(received.iter().all(|got| got.connection == 0 && got.method == "GET" && got.path == "/"));
     }
 }
 

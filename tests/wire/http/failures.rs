@@ -1,10 +1,12 @@
 //! Each failure is told by what it is, as the table in the docs has it.
 
-use std::error::Error;
+use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use recoup::http::{HttpErrors, Outgoing, Requests};
 use recoup::{Advice, Classification, ErrorClassifier, Health};
@@ -16,7 +18,7 @@ const BRIEF: Duration = Duration::from_millis(50);
 
 /// What the table says in this row, and what the classifier does.
 #[track_caller]
-fn is(row: &str, error: &(dyn Error + 'static)) {
+fn is(row: &str, error: &(dyn std::error::Error + 'static)) {
     let table = include_str!("../../../src/adapters/http/errors.rs");
     let cells = table
         .lines()
@@ -36,7 +38,7 @@ fn is(row: &str, error: &(dyn Error + 'static)) {
         },
         if answer.is_unprocessed() { "yes" } else { "" },
     ];
-    let chain: Vec<_> = std::iter::successors(Some(error), |link| link.source())
+    let chain: Vec<_> = std::iter::successors(Some(error), |&link| link.source())
         .map(|link| format!("{link} / {link:?}"))
         .collect();
     assert_eq!(said.as_slice(), cells, "{chain:#?}");
@@ -51,7 +53,7 @@ async fn h6_nobody_listens() {
     for http2 in [false, true] {
         let error = failure(http2, &url(raw::nobody().await)).await;
         is("connection refused, host unreachable", &error);
-        let boxed: Box<dyn Error + Send + Sync> = error.into();
+        let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
         assert!(HttpErrors::new().classify(&boxed).is_unprocessed());
     }
 }
@@ -64,16 +66,40 @@ async fn h6_name_does_not_resolve() {
 
 #[tokio::test]
 async fn h6_no_connection_in_time() {
-    // An address of TEST-NET-1 (RFC 5737): nobody answers, or the way there is unknown.
-    let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
+    // Of a queue that is full Linux takes nobody more, and does not say so.
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(BRIEF, tokio::net::TcpStream::connect(address)).await {
+        queue.push(stream.unwrap());
+    }
+    let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(BRIEF));
-    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    let client = client.build::<_, Empty<Bytes>>(connector);
-    let error = client.get("http://192.0.2.1/".parse().unwrap()).await.map(|_| ()).unwrap_err();
-    if HttpErrors::new().classify(&error).category() == recoup::Category::Timeout {
-        is("no connection in time", &error);
-    } else {
-        is("connection refused, host unreachable", &error);
+    let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
+    let error = client.get(url(address).parse().unwrap()).await.map(|_| ()).unwrap_err();
+    is("no connection in time", &error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h6_tls_that_cannot_be_agreed_on() {
+    // As a connector of rustls says it.
+    let connector = |text: &'static str| {
+        tower::service_fn(move |_: http::Uri| {
+            std::future::ready(Err::<TokioIo<tokio::net::TcpStream>, _>(Error::new(
+                ErrorKind::InvalidData,
+                text,
+            )))
+        })
+    };
+    for (row, text) in [
+        ("the certificate is not accepted", "invalid peer certificate: UnknownIssuer"),
+        ("TLS cannot be agreed on", "received fatal alert: ProtocolVersion"),
+    ] {
+        let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector(text));
+        let error = client.get("http://bank/".parse().unwrap()).await.map(|_| ()).unwrap_err();
+        is(row, &error);
     }
 }
 
@@ -160,7 +186,7 @@ async fn h6_no_answer_in_time() {
     is("no answer in time", &error.map(|_| ()).unwrap_err());
 
     let silent = raw::http2(Vec::new()).await;
-    let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    let mut builder = Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).http2_only(true);
     builder.http2_keep_alive_interval(BRIEF).http2_keep_alive_timeout(BRIEF);
     let client = builder.build_http::<Full<Bytes>>();
@@ -171,10 +197,8 @@ async fn h6_no_answer_in_time() {
 async fn stream_of_the_caller_that_fails_is_not_the_servers_fault() {
     for http2 in [false, true] {
         let server = Scripted::start(http2, [Answer::status(200)]).await;
-        let broken = [
-            Ok(http_body::Frame::data(Bytes::from_static(b"half"))),
-            Err(std::io::Error::other("disk is gone")),
-        ];
+        let broken =
+            [Ok(http_body::Frame::data(Bytes::from_static(b"half"))), Err(Error::other("disk is gone"))];
         let body = StreamBody::new(futures::stream::iter(broken));
         let outgoing =
             Outgoing::new(http::Request::put(server.url("/")).body(body).unwrap(), &Requests::new());

@@ -1,6 +1,6 @@
 //! The texts by which errors are told that have no type that can be named. The one place for them.
 //!
-//! Each is held against the real crate by a test over sockets.
+//! Each is held against the real crate by a test over sockets, but for the last, whose crate needs a TLS stack.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -21,7 +21,6 @@ type Known = (&'static str, fn() -> Told);
 /// By `Debug`: there hyper and hyper-util name themselves, and the kind.
 const BY_DEBUG: &[Known] = &[
     ("hyper_util::client::legacy::Error(Connect", || Told::Connecting),
-    ("hyper_util::client::legacy::Error(Canceled", never_left),
     ("hyper_util::client::legacy::Error(User", misused),
     ("hyper::Error(Canceled", never_left),
     ("hyper::Error(IncompleteMessage", network),
@@ -38,6 +37,8 @@ const BY_DISPLAY: &[Known] = &[
     ("stream error received: refused stream before processing any application logic", refused_stream),
     ("stream error received: detected excessive load generating behavior", too_much),
     ("stream error received: ", network),
+    // hyper resets the stream of a request whose body failed, and does not say why.
+    ("stream error sent by user: ", misused),
     ("connection error received: not a result of an error", going_away),
     // A stream sees it only if the server will not look at it: h2 lets the others end.
     ("connection error received: ", never_left),
@@ -48,7 +49,7 @@ const BY_DISPLAY: &[Known] = &[
     ("keep-alive timed out", timeout),
     ("deadline has elapsed", timeout),
     ("Timeout expired", timeout),
-    // rustls, OpenSSL.
+    // rustls.
     ("invalid peer certificate", certificate),
 ];
 
