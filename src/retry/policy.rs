@@ -257,7 +257,6 @@ impl<L> RetryPolicyBuilder<L> {
 
     /// After a wait that the server asked for, the backoff begins anew, as gRPC has it (proposal A6, on pushback).
     /// Default: it goes on growing.
-    #[must_use]
     pub fn restart_after_hint(mut self) -> Self {
         self.rules.restart_after_hint = true;
         self
