@@ -50,7 +50,7 @@ fn anthropic_spent(body: &Value) -> bool {
         })
 }
 
-/// The same of OpenAI's API: `error.code` or `error.type` is `insufficient_quota`, or the hard limit of the
+/// The same of the API of `OpenAI`: `error.code` or `error.type` is `insufficient_quota`, or the hard limit of the
 /// account is reached.
 fn openai_spent(body: &Value) -> bool {
     let is = |field: &str| {

@@ -70,7 +70,7 @@ impl Responses {
         self.of(Provider::Anthropic)
     }
 
-    /// Understands the error bodies of OpenAI's API and its like: a 429 (or 402, 403) whose `error.code` or
+    /// Understands the error bodies of the API of `OpenAI` and its like: a 429 (or 402, 403) whose `error.code` or
     /// `error.type` is `insufficient_quota`, `billing_hard_limit_reached` or `billing_not_active` is not worth
     /// another attempt ([`ResourceExhausted`](crate::Category::ResourceExhausted)), with `Retry-After` or without.
     ///

@@ -1,7 +1,6 @@
 //! What stays the same over the attempts of one request, and what each call may want.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use http::Method;
@@ -14,6 +13,7 @@ use crate::error::{Reason, RecoveryError};
 use crate::priority::Priority;
 use crate::recovery::{Recovery, execute_with_recovery};
 use crate::retry::{RetryPolicy, Throttle};
+use crate::sync::Lock;
 use crate::time;
 
 const MS: Duration = Duration::from_millis(1);
@@ -66,15 +66,16 @@ async fn lose(
     outgoing: &Outgoing<Full<Bytes>>,
     recovery: &Recovery<&'static str>,
 ) -> (Vec<Request<ReplayBody<Full<Bytes>>>>, RecoveryError<&'static str>) {
-    let (context, sent) = (outgoing.context(), Mutex::new(Vec::new()));
+    let (context, sent) = (outgoing.context(), Lock::new(Vec::new()));
     let error = execute_with_recovery(recovery.with_context(&context), |attempt| {
-        sent.lock().unwrap().push(outgoing.request(attempt));
+        sent.lock().push(outgoing.request(attempt));
         async { Err::<(), _>("lost") }
     })
     .repeat_if(|failed| outgoing.may_repeat(failed))
     .await
     .unwrap_err();
-    (sent.into_inner().unwrap(), error)
+    let sent = std::mem::take(&mut *sent.lock());
+    (sent, error)
 }
 
 #[tokio::test(start_paused = true)]

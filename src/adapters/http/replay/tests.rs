@@ -1,8 +1,6 @@
 //! What each attempt gets of a body.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 use http::HeaderMap;
@@ -10,11 +8,13 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sync::Lock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A body that gives what a test puts into it, and says how big it is if it knows.
 #[derive(Clone, Default)]
 struct Fed {
-    shared: Arc<Mutex<Feed>>,
+    shared: Arc<Lock<Feed>>,
     exact: Option<u64>,
 }
 
@@ -39,12 +39,12 @@ enum Step {
 impl Fed {
     fn of(steps: impl IntoIterator<Item = Step>) -> Self {
         let fed = Self::default();
-        fed.shared.lock().unwrap().steps = steps.into_iter().collect();
+        fed.shared.lock().steps = steps.into_iter().collect();
         fed
     }
 
     fn feed(&self, step: Step) {
-        let mut shared = self.shared.lock().unwrap();
+        let mut shared = self.shared.lock();
         shared.steps.push_back(step);
         let waker = shared.waker.take();
         drop(shared);
@@ -60,7 +60,7 @@ impl Body for Fed {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut shared = self.shared.lock().unwrap();
+        let mut shared = self.shared.lock();
         let Some(step) = shared.steps.pop_front() else {
             shared.waker = Some(cx.waker().clone());
             return Poll::Pending;
@@ -84,10 +84,10 @@ impl Body for Fed {
     }
 }
 
-struct Gone(Arc<Mutex<Feed>>);
+struct Gone(Arc<Lock<Feed>>);
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.0.lock().unwrap().dropped = true;
+        self.0.lock().dropped = true;
     }
 }
 
@@ -324,7 +324,7 @@ fn frame_that_one_took_wakes_the_others() {
     let stream = stream(fed.clone(), 8);
     let (mut one, mut other) = (attempt(&stream), hedge(&stream));
     let count = Arc::<Count>::default();
-    fed.shared.lock().unwrap().steps.push_back(data("1")); // and wakes nobody
+    fed.shared.lock().steps.push_back(data("1")); // and wakes nobody
     stream.state.lock().missed = false;
     let body = stream.state.lock().body.take().unwrap();
     assert!(poll(&mut other, &count).is_pending(), "the stream is away");
@@ -347,15 +347,15 @@ fn dropping_all_drops_the_stream() {
             Poll::Pending
         }
     }
-    let feed = Arc::<Mutex<Feed>>::default();
+    let feed = Arc::<Lock<Feed>>::default();
     let stream = Arc::new(Stream::new(Dropping(Gone(Arc::clone(&feed))), 8));
     let mut body = ReplayBody::read(Arc::clone(&stream), stream.enter(false));
     let waker = std::task::Waker::from(Arc::<Count>::default());
     assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker)).is_pending());
     drop(stream);
-    assert!(!feed.lock().unwrap().dropped);
+    assert!(!feed.lock().dropped);
     drop(body);
-    assert!(feed.lock().unwrap().dropped, "nothing that was registered keeps it alive");
+    assert!(feed.lock().dropped, "nothing that was registered keeps it alive");
 }
 
 #[test]
@@ -373,6 +373,29 @@ fn body_that_is_only_send_is_served() {
     }
     fn is_fit<T: Send + Sync + Unpin>() {}
     is_fit::<ReplayBody<NotSync>>();
+    is_fit::<crate::adapters::http::Outgoing<NotSync>>();
+}
+
+/// Two readers and a writer, each on a thread of its own, in whatever order the machine runs them.
+#[test]
+fn no_wakeup_is_lost_between_threads() {
+    for round in 0..200_u32 {
+        let fed = Fed::default();
+        let stream = stream(fed.clone(), 1_000);
+        let readers = [attempt(&stream), hedge(&stream)];
+        std::thread::scope(|scope| {
+            let reading = readers
+                .map(|body| scope.spawn(move || tokio_test::block_on(body.collect()).unwrap().to_bytes()));
+            for n in 0..round % 17 {
+                fed.feed(Step::Data(vec![u8::try_from(n).unwrap()]));
+            }
+            fed.feed(Step::Ends);
+            let expected: Vec<u8> = (0..round % 17).map(|n| u8::try_from(n).unwrap()).collect();
+            for reader in reading {
+                assert_eq!(reader.join().unwrap(), expected);
+            }
+        });
+    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

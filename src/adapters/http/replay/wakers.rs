@@ -34,12 +34,16 @@ impl Wakers {
     /// Wakes all but this one.
     pub(super) fn wake_others(&self, reader: u64) {
         let woken: Vec<_> = self.waiting.lock().extract_if(.., |(other, _)| *other != reader).collect();
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in woken {
+            waker.wake();
+        }
     }
 
     pub(super) fn wake_all(&self) {
         let woken = std::mem::take(&mut *self.waiting.lock());
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in woken {
+            waker.wake();
+        }
     }
 }
 
