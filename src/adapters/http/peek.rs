@@ -36,6 +36,13 @@ pub fn peek<B: Body<Data = Bytes>>(response: Response<B>, limit: usize) -> Peek<
 }
 
 /// The future of [`peek`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// let reading = recoup::http::peek(http::Response::new(http_body_util::Full::from("busy")), 100);
+/// assert_eq!(reading.await.body().seen(), b"busy");
+/// # }
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Peek<B: Body> {
     response: Option<Response<Peeked<B>>>,

@@ -25,6 +25,29 @@ pub(super) use stream::{Place, Stream};
 ///
 /// A body that an older attempt still holds gets no more once a newer one has begun: it ends with a
 /// [`BodyError`], so that nobody takes it for complete.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use bytes::Bytes;
+/// use http_body_util::{BodyExt, StreamBody};
+/// use recoup::http::{Outgoing, Requests};
+///
+/// let frame = |text: &'static str| Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from(text)));
+/// let stream = StreamBody::new(futures::stream::iter([frame("one "), frame("two")]));
+/// let outgoing = Outgoing::new(http::Request::put("http://store/7").body(stream).unwrap(), &Requests::new());
+/// let sent = recoup::retry_with(|attempt| {
+///     let mut body = outgoing.request(attempt).into_body();
+///     async move {
+///         if attempt.is_first() {
+///             assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one ");
+///             return Err("lost");
+///         }
+///         Ok(body.collect().await.unwrap().to_bytes())
+///     }
+/// });
+/// assert_eq!(sent.await.unwrap(), "one two");
+/// # }
+/// ```
 pub struct ReplayBody<B: Body> {
     from: From<B>,
 }
