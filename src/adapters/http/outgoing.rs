@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request};
 use http_body::Body;
-use http_body_util::{Empty, Full};
+use http_body_util::Full;
 
 use super::repeat::{IDEMPOTENCY_KEY, is_idempotent};
 use super::replay::Stream;
@@ -94,21 +94,23 @@ where
 
     fn of(mut head: Parts, body: Kind<B>, settings: &Requests) -> Self {
         let options = head.extensions.get::<CallOptions>().cloned().unwrap_or_default().begun();
-        let own = head.headers.get(IDEMPOTENCY_KEY).filter(|key| !key.is_empty()).or(options.key());
-        let own = own.filter(|key| !key.is_empty()).cloned();
+        let own = head.headers.get_all(IDEMPOTENCY_KEY).iter().find(|key| !key.is_empty());
+        let given = options.key().filter(|key| !key.is_empty());
         let idempotent = is_idempotent(&head.method, &head.headers);
-        let key = match own {
-            Some(own) => {
-                let text = String::from_utf8_lossy(own.as_bytes()).into_owned();
-                head.headers.insert(IDEMPOTENCY_KEY, own);
+        let as_text = |key: &HeaderValue| String::from_utf8_lossy(key.as_bytes()).into_owned();
+        let key = match (own, given) {
+            (Some(own), _) => Some(Key { text: as_text(own), made_up: false }),
+            (None, Some(given)) => {
+                let text = as_text(given);
+                head.headers.insert(IDEMPOTENCY_KEY, given.clone());
                 Some(Key { text, made_up: false })
             }
-            None if settings.add_keys && !idempotent => {
+            (None, None) if settings.add_keys && !idempotent => {
                 let text = format!("{:032x}", Dice::Fresh.bits());
                 head.headers.insert(IDEMPOTENCY_KEY, digits(&text));
                 Some(Key { text, made_up: true })
             }
-            None => None,
+            (None, None) => None,
         };
         let says = options.says_idempotent();
         let idempotent = says.unwrap_or_else(|| is_idempotent(&head.method, &head.headers));
@@ -240,7 +242,7 @@ impl<B: Body> Outgoing<B> {
 
 /// The bytes of a body that is known to be made of them.
 fn whole<B: Body<Data = Bytes> + 'static>(body: &B) -> Option<Bytes> {
-    if body.is_end_stream() || (body as &dyn Any).is::<Empty<Bytes>>() {
+    if body.is_end_stream() {
         return Some(Bytes::new());
     }
     let full = (body as &dyn Any).downcast_ref::<Full<Bytes>>()?.clone();

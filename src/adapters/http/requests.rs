@@ -58,7 +58,7 @@ impl Requests {
     }
 
     /// Reads the begin of a response that `responses` takes for a failure, or may, once it sees the body. A good
-    /// one is given back at once, unread.
+    /// one is given back at once, unread. A body that stalls is waited for as long as the attempt may take.
     ///
     /// # Cancel safety
     ///

@@ -139,7 +139,9 @@ impl<B> Stream<B> {
         let state = self.state.lock();
         let ended = matches!(state.end, End::Ended) || (matches!(state.end, End::Open) && state.ends);
         let trailers = place.trailers_given || state.trailers.is_none();
-        place.done || (ended && trailers && state.over.is_none() && state.is_at_tail(place))
+        // Whoever is cut off must not end as if that were all: it is told by an error.
+        let all = ended && trailers && state.over.is_none() && state.is_at_tail(place);
+        place.done || (all && !state.is_cut_off(place))
     }
 
     pub(super) fn size_hint(&self, place: &Place) -> SizeHint {

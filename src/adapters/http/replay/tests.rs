@@ -282,6 +282,32 @@ fn body_goes_on_once_it_is_clear_that_no_attempt_comes() {
 }
 
 #[test]
+fn attempt_that_is_cut_off_never_seems_to_be_at_the_end() {
+    let stream = stream(Fed::of([data("12"), data("34"), Step::Ends]), 2);
+    let mut old = attempt(&stream);
+    assert_eq!(next(&mut old), "12");
+    let mut new = attempt(&stream);
+    while !next(&mut new).is_empty() {}
+    assert!(new.is_end_stream() && !old.is_end_stream(), "half of a body, taken for all of it");
+    assert_eq!(next(&mut old), GONE);
+}
+
+#[test]
+fn task_that_goes_with_its_waker_takes_its_body_along() {
+    /// Holds a body, as a task does that is held by nothing but its waker.
+    struct Task(#[expect(dead_code, reason = "dropped with it")] Lock<Option<ReplayBody<Fed>>>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let stream = stream(Fed::default(), 8);
+    let (mut body, other) = (attempt(&stream), hedge(&stream));
+    let waker = std::task::Waker::from(Arc::new(Task(Lock::new(Some(other)))));
+    assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(poll(&mut body, &Arc::default()).is_pending(), "the old waker is gone, and nothing hangs");
+}
+
+#[test]
 fn error_of_the_stream_is_told_to_every_attempt() {
     let stream = stream(Fed::of([data("1"), Step::Fails]), 8);
     let mut first = attempt(&stream);

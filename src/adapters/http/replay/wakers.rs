@@ -16,10 +16,17 @@ impl Wakers {
     /// The reader waits.
     pub(super) fn add(&self, reader: u64, waker: &Waker) {
         let mut waiting = self.waiting.lock();
-        match waiting.iter_mut().find(|(other, _)| *other == reader) {
-            Some((_, known)) => known.clone_from(waker),
-            None => waiting.push((reader, waker.clone())),
-        }
+        let old = match waiting.iter_mut().find(|(other, _)| *other == reader) {
+            Some((_, known)) if known.will_wake(waker) => None,
+            Some((_, known)) => Some(std::mem::replace(known, waker.clone())),
+            None => {
+                waiting.push((reader, waker.clone()));
+                None
+            }
+        };
+        drop(waiting);
+        // A task may go with its last waker, and with the task a reader, who asks for the lock.
+        drop(old);
     }
 
     /// The reader is gone, and waits no more.
