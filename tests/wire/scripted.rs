@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +18,10 @@ pub(crate) enum Answer {
     Respond(u16, Vec<(&'static str, String)>, Bytes),
     /// These bytes, then the end of the connection. HTTP/1.1 only.
     Raw(Vec<u8>),
+    /// These bytes, and then never another. HTTP/1.1 only.
+    Begin(Vec<u8>),
+    /// This status, and a body of 10 GB, as far as somebody reads it.
+    Flood(u16),
     /// Resets the connection, without a byte of an answer. Over HTTP/2 the stream, with `INTERNAL_ERROR`.
     Reset,
     /// Closes the connection, without a byte of an answer. Over HTTP/2 in good order: `GOAWAY`, `NO_ERROR`.
@@ -82,7 +86,11 @@ struct Shared {
     script: Mutex<VecDeque<Answer>>,
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
+    flooded: AtomicU64,
 }
+
+/// How long the body of a flood is.
+const FLOOD: u64 = 10 * 1024 * 1024 * 1024;
 
 impl Scripted {
     /// A server of HTTP/1.1, or with `http2` of HTTP/2 by prior knowledge.
@@ -123,6 +131,11 @@ impl Scripted {
         self.shared.received.lock().unwrap().clone()
     }
 
+    /// How many bytes of floods were written so far. Some MB of them may still lie in the sockets' buffers.
+    pub(crate) fn flooded(&self) -> u64 {
+        self.shared.flooded.load(Ordering::Relaxed)
+    }
+
     /// How many connections were accepted.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
@@ -161,6 +174,19 @@ async fn serve_http1(mut stream: TcpStream, connection: usize, shared: Arc<Share
             }
             Answer::Raw(bytes) => {
                 let _ = stream.write_all(&bytes).await;
+                return;
+            }
+            Answer::Begin(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            }
+            Answer::Flood(status) => {
+                let head = format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {FLOOD}\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes()).await;
+                let chunk = vec![b'x'; 16 * 1024];
+                while stream.write_all(&chunk).await.is_ok() {
+                    shared.flooded.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                }
                 return;
             }
             Answer::Reset | Answer::Refuse => {
@@ -273,7 +299,27 @@ async fn serve_http2(stream: TcpStream, number: usize, shared: Arc<Shared>) {
                 let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
                 return;
             }
-            Answer::Raw(_) => panic!("frames are not written by hand"),
+            Answer::Flood(status) => {
+                let response = Response::builder().status(status).header("content-length", FLOOD);
+                let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) else {
+                    continue;
+                };
+                stream.reserve_capacity(16 * 1024);
+                // A window at a time: the rest is asked for only if somebody reads.
+                let flooding = std::future::poll_fn(|cx| {
+                    while let std::task::Poll::Ready(Some(Ok(room))) = stream.poll_capacity(cx) {
+                        if stream.send_data(Bytes::from(vec![b'x'; room]), false).is_err() {
+                            return std::task::Poll::Ready(());
+                        }
+                        shared.flooded.fetch_add(room as u64, Ordering::Relaxed);
+                        stream.reserve_capacity(16 * 1024);
+                    }
+                    stream.poll_reset(cx).map(drop)
+                });
+                let driving = std::future::poll_fn(|cx| connection.poll_closed(cx));
+                tokio::select! { () = flooding => {}, _ = driving => return }
+            }
+            Answer::Raw(_) | Answer::Begin(_) => panic!("frames are not written by hand"),
         }
     }
 }
