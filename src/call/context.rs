@@ -76,6 +76,38 @@ impl<'p> CallContext<'p> {
         }
     }
 
+    /// The same call, so that more can be said of it without changing this one: same key, same ids, same limits,
+    /// and the same payload, asked of this one.
+    ///
+    /// ```
+    /// # use recoup::{CallContext, Priority};
+    /// let call = CallContext::new("charge");
+    /// let urgent = call.lent().with_priority(Priority::High);
+    /// assert_eq!(urgent.idempotency_key(), call.idempotency_key());
+    /// assert_eq!(call.priority(), Priority::Normal);
+    /// ```
+    #[must_use]
+    pub fn lent(&self) -> CallContext<'_> {
+        let payload =
+            self.payload.as_ref().map(|make| Box::new(make) as Box<dyn Fn() -> Payload + Send + Sync>);
+        CallContext {
+            operation: self.operation.clone(),
+            destination: self.destination.clone(),
+            correlation_id: self.correlation_id.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+            traceparent: self.traceparent.clone(),
+            tenant: self.tenant.clone(),
+            headers: self.headers.clone(),
+            payload,
+            deadline: self.deadline,
+            most_attempts: self.most_attempts,
+            attempt_timeout: self.attempt_timeout,
+            priority: self.priority,
+            partition: self.partition.clone(),
+            redriven: self.redriven,
+        }
+    }
+
     /// To whom the call goes.
     #[must_use]
     pub fn destination(mut self, destination: impl Into<String>) -> Self {

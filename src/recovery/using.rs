@@ -39,6 +39,18 @@ impl<'r, E> Using<'r, E> {
     pub fn on(self, shard: &'r Shard) -> Self {
         Self { shard, ..self }
     }
+
+    /// The same, for a call about which this is known, whatever was said of it before.
+    #[must_use]
+    pub fn about(self, context: &'r CallContext<'_>) -> Self {
+        Self { context: Some(context), ..self }
+    }
+
+    /// What is known of the call, if anything was said of it.
+    #[must_use]
+    pub fn context(&self) -> Option<&'r CallContext<'r>> {
+        self.context
+    }
 }
 
 impl<'r, E> From<&'r Recovery<E>> for Using<'r, E> {
