@@ -204,7 +204,8 @@ impl<B: Body<Data = Bytes>> Body for Peeked<B> {
     fn size_hint(&self) -> SizeHint {
         let read = (self.seen.len() + self.more.as_ref().map_or(0, Bytes::len)) as u64;
         let rest = match &self.rest {
-            _ if self.ended => SizeHint::with_exact(0),
+            // One that broke off has promised more, and its error is still to be read.
+            _ if self.ended && self.error.is_none() => SizeHint::with_exact(0),
             Rest::Unread { body } => body.size_hint(),
             Rest::Boxed { body } => body.size_hint(),
             Rest::Moving => SizeHint::with_exact(0),
