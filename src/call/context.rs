@@ -360,6 +360,20 @@ mod tests {
     }
 
     #[test]
+    fn lent_call_is_the_same_call() {
+        let call = CallContext::redrive(&letter(7).idempotency_key("order-7").traceparent("00-1"));
+        let call = call.tenant("ada").header("x", "1").payload(|| Payload::json("{}"));
+        let call = call.max_attempts(NonZeroU32::MIN).attempt_timeout(Duration::from_secs(1)).partition("a");
+        let lent = call.lent();
+        assert_eq!(format!("{:?}", lent.letter()), format!("{:?}", call.letter()));
+        assert_eq!(lent.redriven(), call.redriven());
+        assert_eq!((lent.most_attempts(), lent.shortest_attempt()), (Some(1), Some(Duration::from_secs(1))));
+        assert_eq!((lent.named_partition(), lent.latest_end()), (Some("a"), None));
+        assert_eq!(call.lent().max_attempts(NonZeroU32::MAX).most_attempts(), Some(u32::MAX));
+        assert_eq!(call.most_attempts(), Some(1), "the first one stays as it is");
+    }
+
+    #[test]
     fn redrive_keeps_the_key_of_its_letter() {
         let kept = letter(7).idempotency_key("order-7");
         assert_eq!(CallContext::redrive(&kept).idempotency_key(), "order-7");
