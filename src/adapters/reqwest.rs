@@ -48,8 +48,14 @@
 //!
 //! `RequestBuilder::timeout` and the client's timeouts are limits of one attempt, its response's body included: each
 //! attempt has them anew. The recovery's `attempt_timeout` ends with the response's head (and what was read of a
-//! failed response's body); whoever then reads the body does so without it. The recovery's `deadline` is over all
-//! attempts and waits.
+//! failed response's body), and so does the slot of a bulkhead; whoever then reads the body does so without them. The
+//! recovery's `deadline` is over all attempts and waits.
+//!
+//! # Dead connections
+//!
+//! A retry does not go into a connection that broke: reqwest opens another. One that went silent is found by
+//! the limit of an attempt, and closed with it over HTTP/1.1. Over HTTP/2 that limit ends a stream and no connection,
+//! and the next attempt would go into the same one: give the client an `http2_keep_alive_interval`.
 //!
 //! # Failed responses
 //!

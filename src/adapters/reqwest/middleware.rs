@@ -11,6 +11,7 @@ use super::exchange::{Answered, Exchange};
 use super::recovering::never_built;
 use crate::adapters::http::{CallOptions, Requests, Responses};
 use crate::adapters::traced;
+use crate::attempt::Attempt;
 use crate::classification::Classification;
 use crate::classify::{BoxedError, ErrorClassifier, SourceChain};
 use crate::recovery::{Recovery, Using, execute_with_recovery};
@@ -21,7 +22,7 @@ use crate::sync::Lock;
 ///
 /// Put it where the middlewares that are to run once for each call stand before it, and those that are to run
 /// anew for each attempt, such as one that signs requests, behind it. All of them see the same extensions. While
-/// an attempt is under way, its [`Attempt`](crate::Attempt) is among them. [`CallOptions`] among them are obeyed.
+/// an attempt is under way, its [`Attempt`] is among them. [`CallOptions`] among them are obeyed.
 ///
 /// A request whose body is a stream is never refused: see [`Requests::body_cap`].
 ///
@@ -109,8 +110,7 @@ impl Middleware for RecoveryMiddleware {
                 let (exchange, next, extensions) = (&exchange, next.clone(), &extensions);
                 let request = exchange.request(attempt);
                 exchange.watch(async move {
-                    let mut lent = Lent::take(extensions);
-                    lent.extensions.insert(attempt);
+                    let mut lent = Lent::take(extensions, attempt);
                     let response = next.run(request, &mut lent.extensions).await?;
                     Ok(exchange.receive(response).await)
                 })
@@ -129,17 +129,24 @@ impl Middleware for RecoveryMiddleware {
 struct Lent<'l, 'e> {
     home: &'l Lock<&'e mut http::Extensions>,
     extensions: http::Extensions,
+    /// The attempt of somebody around this that was among them.
+    around: Option<Attempt>,
 }
 
 impl<'l, 'e> Lent<'l, 'e> {
-    fn take(home: &'l Lock<&'e mut http::Extensions>) -> Self {
-        let extensions = mem::take(&mut **home.lock());
-        Self { home, extensions }
+    fn take(home: &'l Lock<&'e mut http::Extensions>, attempt: Attempt) -> Self {
+        let mut extensions = mem::take(&mut **home.lock());
+        let around = extensions.insert(attempt);
+        Self { home, extensions, around }
     }
 }
 
 impl Drop for Lent<'_, '_> {
     fn drop(&mut self) {
+        match self.around {
+            Some(attempt) => drop(self.extensions.insert(attempt)),
+            None => drop(self.extensions.remove::<Attempt>()),
+        }
         **self.home.lock() = mem::take(&mut self.extensions);
     }
 }
