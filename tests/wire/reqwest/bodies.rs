@@ -103,6 +103,16 @@ async fn h1_bytes_of_any_length_are_shared_and_have_their_length() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h1_stream_whose_length_is_known_keeps_it_on_every_attempt() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let sent = client(false).put(server.url("/")).body(Body::wrap("7 EUR".to_owned())).recover(recovery());
+    assert_eq!(sent.send().await.unwrap().status(), 200);
+    let received = server.received();
+    let lengths: Vec<&str> = received.iter().map(|request| request.header("content-length")).collect();
+    assert_eq!(lengths, ["5", "5"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn request_without_a_body_stays_one() {
     let server = Scripted::http1([Answer::status(503)]).await;
     client(false).get(server.url("/")).recover(recovery()).send().await.unwrap();

@@ -1,7 +1,7 @@
 //! The same as a middleware of reqwest-middleware.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,7 +112,7 @@ impl Middleware for Passed {
 
 /// Looks at the extensions after the call, with a limit of its own around it.
 #[derive(Clone, Default)]
-struct Looks(Arc<std::sync::Mutex<Option<Trace>>>);
+struct Looks(Arc<Mutex<Option<Trace>>>);
 
 #[async_trait]
 impl Middleware for Looks {
@@ -125,6 +125,7 @@ impl Middleware for Looks {
         let limit = Duration::from_millis(100);
         let answer = tokio::time::timeout(limit, next.run(request, extensions)).await;
         *self.0.lock().unwrap() = extensions.get::<Trace>().cloned();
+        assert_eq!(extensions.get::<Attempt>(), None, "no attempt is under way any more");
         answer.unwrap_or_else(|late| Err(Error::middleware(late)))
     }
 }

@@ -1,5 +1,7 @@
 //! What may be sent twice, and what a dropped call leaves behind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use recoup::http::{CallOptions, Requests};
@@ -176,6 +178,45 @@ async fn h6_retry_after_a_connection_that_went_silent_opens_a_new_one() {
     }
     let connections: Vec<usize> = server.received().iter().map(|request| request.connection).collect();
     assert_eq!(connections, [0, 0, 1]);
+}
+
+/// Over HTTP/2 answers one request on its first connection, and never looks at that again; well on all others.
+async fn goes_silent() -> (std::net::SocketAddr, Arc<AtomicU32>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = Arc::new(AtomicU32::new(0));
+    let counts = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let first = counts.fetch_add(1, Ordering::Relaxed) == 0;
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    respond.send_response(http::Response::new(()), true).unwrap();
+                    if first {
+                        // Until the answer is out.
+                        let out = std::future::poll_fn(|cx| connection.poll_closed(cx));
+                        let _ = tokio::time::timeout(Duration::from_millis(20), out).await;
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    (address, accepted)
+}
+
+#[tokio::test]
+async fn h6_keep_alive_of_http2_finds_the_dead_connection_that_a_retry_would_go_into() {
+    let (address, accepted) = goes_silent().await;
+    let client = reqwest::Client::builder().retry(reqwest::retry::never()).http2_prior_knowledge();
+    let brief = Duration::from_millis(50);
+    let client = client.http2_keep_alive_interval(brief).http2_keep_alive_timeout(brief).build().unwrap();
+    let url = format!("http://{address}/");
+    for _ in 0..2 {
+        assert_eq!(client.get(&url).recover(recovery()).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(accepted.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
