@@ -2,7 +2,7 @@
 
 mod calls;
 mod failures;
-mod raw;
+pub(crate) mod raw;
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// One frame of HTTP/2 (RFC 9113, section 4.1).
-pub(super) fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let end_headers = if kind == 1 { 4 } else { 0 };
     let head = [&length[1..], &[kind, end_headers], &stream.to_be_bytes()].concat();
@@ -14,17 +14,17 @@ pub(super) fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// `GOAWAY` that leaves out every stream after `last`.
-pub(super) fn go_away(last: u32, code: u32) -> Vec<u8> {
+pub(crate) fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(7, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat())
 }
 
 /// `RST_STREAM` of the first stream.
-pub(super) fn reset(code: u32) -> Vec<u8> {
+pub(crate) fn reset(code: u32) -> Vec<u8> {
     frame(3, 1, &code.to_be_bytes())
 }
 
 /// Speaks HTTP/2 up to the head of the first request, answers it with `then`, and says no more.
-pub(super) async fn http2(then: Vec<u8>) -> SocketAddr {
+pub(crate) async fn http2(then: Vec<u8>) -> SocketAddr {
     serve(move |mut stream: TcpStream| async move {
         stream.write_all(&frame(4, 0, &[])).await.unwrap();
         let mut preface = [0; 24];
@@ -45,7 +45,7 @@ pub(super) async fn http2(then: Vec<u8>) -> SocketAddr {
 }
 
 /// Says `bytes` to whoever connects, and then nothing.
-pub(super) async fn says(bytes: &'static [u8]) -> SocketAddr {
+pub(crate) async fn says(bytes: &'static [u8]) -> SocketAddr {
     serve(move |mut stream: TcpStream| async move {
         stream.write_all(bytes).await.unwrap();
         std::future::pending::<()>().await;
@@ -68,6 +68,6 @@ where
 }
 
 /// Where nobody listens.
-pub(super) async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
