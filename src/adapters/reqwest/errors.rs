@@ -17,17 +17,23 @@ use crate::classify::ErrorClassifier;
 /// | the host's name was not found | network | yes | yes |
 /// | nobody listens there: connection refused | network | yes | yes |
 /// | no connection in time: `connect_timeout` | timeout | yes | yes |
-/// | the certificate is not trusted, or not TLS at all | security | never | yes |
+/// | the certificate is not trusted | security | never | yes |
+/// | the other side does not speak TLS | external service | no | yes |
 /// | the connection broke while TLS was agreed upon | network | yes | yes |
 /// | no answer in time: `timeout`, `read_timeout` | timeout | yes | |
 /// | reset or closed before the answer, or within its head | network | yes | |
 /// | the stream was refused (HTTP/2 `REFUSED_STREAM`) | service unavailable | yes | yes |
-/// | the connection is shutting down (HTTP/2 `GOAWAY`, `NO_ERROR`) | network | yes | |
+/// | the connection says goodbye and leaves this stream out (HTTP/2 `GOAWAY`) | network | yes | yes |
+/// | the same, and may have looked at this stream | network | yes | |
 /// | the answer is no HTTP | external service | no | |
+/// | the request's own body failed, which is a stream | internal | no | |
 /// | redirected in a loop, or too often | external service | no | |
 /// | an answer with an error status, made an error by `error_for_status` | that of its status | as its status | |
 /// | the answer's body broke off | network | yes | |
 /// | the answer's body is not what it should be: JSON, text, encoding | external service | no | |
+///
+/// All of them count against the server, but those of its own making: what cannot be built, a body that failed, and
+/// 4xx. Below reqwest's own questions it is [`HttpErrors`] that knows them, by the texts of hyper and h2.
 ///
 /// An error says nothing of whether a request may be sent twice: [`Recover`](super::Recover) and
 /// [`RecoveryMiddleware`](super::RecoveryMiddleware) look at the method, at the headers, and at the last column.

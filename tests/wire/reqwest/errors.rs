@@ -9,6 +9,7 @@ use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::{Client, Error, Response};
 
 use super::{client, dead_address};
+use crate::http::raw;
 use crate::scripted::{Answer, Scripted};
 
 /// Category, whether it is retried, and whether surely nothing was done.
@@ -68,7 +69,12 @@ async fn h6_each_row_of_the_table_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn h6_goodbye_to_a_stream_that_may_have_been_processed_is_no_promise() {
+async fn h6_goodbye_is_a_promise_only_to_a_stream_that_it_leaves_out() {
+    for code in [0, 2] {
+        let address = raw::http2(raw::go_away(0, code)).await;
+        let error = client(true).post(format!("http://{address}/")).body("7 EUR").send().await.unwrap_err();
+        assert_eq!(row(&error), (Category::Network, true, true), "{error:?}");
+    }
     let error = get(true, Answer::Close).await.unwrap_err();
     let (category, retried, unprocessed) = row(&error);
     assert!(category == Category::Network && retried && !unprocessed, "{error:?}");
