@@ -12,13 +12,13 @@
 //! [`Recover::recover`] stands between what reqwest's builder sets and `send`. A request is then sent again when
 //! that can help and cannot harm:
 //!
-//! - **What failed.** [`Responses`] says which responses are failures: 408, 425, 429, 5xx but 501 and 505. They
+//! - **What failed.** [`Responses`](crate::http::Responses) says which responses are failures: 408, 425, 429, 5xx but 501 and 505. They
 //!   are tried again, never before the time that `Retry-After` names, and the last of them is given back as it
 //!   is. [`ReqwestErrors`] says it of errors.
 //! - **What may be sent twice.** GET, HEAD, OPTIONS, TRACE, PUT, DELETE, and whatever has an `Idempotency-Key`.
 //!   Other requests only if the failed attempt surely did nothing: no connection, a stream that was refused.
 //! - **What can be sent twice.** Bodies of known bytes are shared. A stream (`Body::wrap_stream`, a file, a
-//!   multipart form) is kept while it is sent, up to [a cap](Requests::body_cap). Beyond the cap the request is
+//!   multipart form) is kept while it is sent, up to [a cap](crate::http::Requests::body_cap). Beyond the cap the request is
 //!   sent once, like any request of reqwest, and never again.
 //!
 //! How often and after what waits is the [`Recovery`](crate::Recovery)'s affair, as is everything else that it has
@@ -59,7 +59,7 @@
 //!
 //! # Failed responses
 //!
-//! Before a response that may be a failure is judged, up to [64 KiB](Requests::peek) of its body are read. If that
+//! Before a response that may be a failure is judged, up to [64 KiB](crate::http::Requests::peek) of its body are read. If that
 //! is all of it, the connection can be used again. What was read is given back with the response, and an error
 //! that was met comes where it was met. URL, status, version, headers, extensions, remote address and length are
 //! kept. What changes is the text of an error while the body is read: it is wrapped once more. Good responses are
