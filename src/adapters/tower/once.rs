@@ -1,0 +1,56 @@
+//! Requests that are sent once.
+
+use std::fmt;
+
+use super::protocol::{Call, Protocol};
+use crate::attempt::Attempt;
+use crate::classification::Classification;
+use crate::error::CannotRepeat;
+use crate::sync::Lock;
+
+/// Requests that are sent at most once, and handed over as they are: for whatever cannot be cloned or must not
+/// be done twice, and for servers, where everything of a recovery but its retries is wanted.
+///
+/// An attempt that ended before the request was handed over, because the inner service was not ready in time,
+/// is made again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Once;
+
+/// One request that is sent at most once.
+pub struct OnceCall<Req>(Lock<Option<Req>>);
+
+impl<Req> Protocol<Req> for Once {
+    type Request = Req;
+    type Call = OnceCall<Req>;
+
+    fn begin(&self, request: Req) -> OnceCall<Req> {
+        OnceCall(Lock::new(Some(request)))
+    }
+}
+
+impl<Req: Send, Res: Send> Call<Res> for OnceCall<Req> {
+    type Request = Req;
+    type Response = Res;
+
+    fn request(&self, _attempt: Attempt) -> Req {
+        self.0.lock().take().expect("`may_repeat` refuses once the request is gone")
+    }
+
+    async fn receive(&self, response: Res) -> Res {
+        response
+    }
+
+    fn judge(&self, _response: &Res) -> Option<Classification> {
+        None
+    }
+
+    fn may_repeat(&self, _failed: &Classification) -> Result<(), CannotRepeat> {
+        if self.0.lock().is_some() { Ok(()) } else { Err(CannotRepeat::NotReplayable) }
+    }
+}
+
+impl<Req> fmt::Debug for OnceCall<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnceCall").finish_non_exhaustive()
+    }
+}
