@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -84,12 +85,20 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let call = self.protocol.begin(request);
-        ResponseFuture { call: Box::pin(make(self.recovery.clone(), self.inner.clone(), call)) }
+        // If somebody has made the instance ready before it was given to us, it is the one to use what it has
+        // reserved: kept here, it would keep that for ever.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
+        ResponseFuture { call: Box::pin(make(self.recovery.clone(), inner, call)) }
     }
 }
 
 /// One call. Whatever it is given is held in here, and comes back when this is dropped.
-async fn make<S, E, C, Req>(recovery: Recovery<E>, inner: S, call: C) -> Result<C::Response, RecoveryError<E>>
+async fn make<S, E, C, Req>(
+    recovery: Recovery<E>,
+    mut inner: S,
+    call: C,
+) -> Result<C::Response, RecoveryError<E>>
 where
     C: Call<S::Response, Request = Req> + Send + Sync,
     S: Service<Req, Error = E> + Clone + Send,
@@ -103,16 +112,17 @@ where
     };
     let (call, handed_over) = (&call, &AtomicBool::new(false));
     let attempts = traced(move |attempt| {
-        // A clone is ready for nothing yet: it is asked, and it is that very one which takes the request. It is
+        // A clone is ready for nothing. So one instance is asked, and that very one takes the request. It is
         // dropped with the attempt, and what it has reserved with it.
-        let mut ready = inner.clone();
+        let fresh = inner.clone();
+        let mut ready = mem::replace(&mut inner, fresh);
         async move {
             handed_over.store(false, Ordering::Relaxed);
             poll_fn(|cx| ready.poll_ready(cx)).await?;
             let request = call.request(attempt);
             handed_over.store(true, Ordering::Relaxed);
             let response = ready.call(request);
-            // A clone that has taken its request has nothing more to do, and may be what keeps others waiting.
+            // It has nothing more to do, and may be what keeps others waiting.
             drop(ready);
             Ok(call.receive(response.await?).await)
         }

@@ -1,0 +1,135 @@
+//! A permit that is held in the layer really limits, under axum, over real sockets.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use ::axum::Router;
+use ::axum::error_handling::HandleErrorLayer;
+use ::axum::routing::{MethodRouter, get};
+use ::tower::ServiceBuilder;
+use ::tower::limit::ConcurrencyLimitLayer;
+use http::StatusCode;
+use recoup::tower::RecoveryLayer;
+use recoup::{Bulkhead, Recovery, RecoveryError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// How many handlers are under way, and at most were.
+#[derive(Clone)]
+struct Handlers {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    /// Nobody answers before this is opened.
+    gate: Arc<Semaphore>,
+}
+
+impl Handlers {
+    fn new() -> Self {
+        Self { now: Arc::default(), most: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+    }
+
+    fn route(&self) -> MethodRouter {
+        let handlers = self.clone();
+        get(move || {
+            let handlers = handlers.clone();
+            async move {
+                handlers.most.fetch_max(handlers.now.fetch_add(1, SeqCst) + 1, SeqCst);
+                let _open = handlers.gate.acquire().await.unwrap();
+                handlers.now.fetch_sub(1, SeqCst);
+                "done"
+            }
+        })
+    }
+}
+
+/// Sixteen requests at once, each over a connection of its own. Their statuses, once `started` of them have
+/// reached the handler or been answered and the gate was opened.
+async fn sixteen(address: SocketAddr, handlers: &Handlers, limit: usize) -> Vec<String> {
+    let mut streams = Vec::new();
+    for n in 0..16 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let path = if n % 2 == 0 { "/one" } else { "/two" };
+        let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    // The handlers that the limit lets in are in; then nothing more happens.
+    while handlers.now.load(SeqCst) < limit {
+        tokio::task::yield_now().await;
+    }
+    let mut statuses = Vec::new();
+    let answers = streams.into_iter().map(|mut stream| async move {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    });
+    let open = async {
+        // Whoever is refused has been refused by now: a refusal waits for nobody.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        handlers.gate.add_permits(16);
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(answers), open);
+    statuses.extend(answers);
+    statuses.sort();
+    statuses
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { ::axum::serve(listener, router).await });
+    address
+}
+
+fn recovery(queue: usize) -> Recovery<Infallible> {
+    Recovery::builder("here").bulkhead(Bulkhead::builder(2).queue(queue)).build().unwrap()
+}
+
+async fn refused(error: RecoveryError<Infallible>) -> StatusCode {
+    assert!(error.is_rejection(), "{error}");
+    StatusCode::SERVICE_UNAVAILABLE
+}
+
+#[tokio::test]
+async fn s1_bulkhead_in_a_layer_on_each_route_limits_over_all_routes_and_connections() {
+    let handlers = Handlers::new();
+    // One layer, applied to two routes. A bulkhead made anew for each route, or for each connection, would let
+    // two in for each of them.
+    let layer = RecoveryLayer::once(recovery(16));
+    let layers = ServiceBuilder::new().layer(HandleErrorLayer::new(refused)).layer(layer);
+    let router = Router::new()
+        .route("/one", handlers.route().layer(layers.clone()))
+        .route("/two", handlers.route().layer(layers));
+    let statuses = sixteen(serve(router).await, &handlers, 2).await;
+    assert_eq!(statuses, ["200"; 16], "the others have waited");
+    assert_eq!(handlers.most.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn s1_bulkhead_in_a_layer_around_a_router_limits_and_refuses() {
+    let handlers = Handlers::new();
+    let router = Router::new().route("/one", handlers.route()).route("/two", handlers.route()).layer(
+        ServiceBuilder::new().layer(HandleErrorLayer::new(refused)).layer(RecoveryLayer::once(recovery(0))),
+    );
+    let statuses = sixteen(serve(router).await, &handlers, 2).await;
+    assert_eq!(statuses[..2], ["200", "200"]);
+    assert_eq!(statuses[2..], ["503"; 14]);
+    assert_eq!(handlers.most.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn limit_of_towers_own_lets_all_sixteen_run() {
+    let handlers = Handlers::new();
+    // It is made anew for each connection and each route, and so is its count.
+    let router = Router::new()
+        .route("/one", handlers.route().layer(ConcurrencyLimitLayer::new(2)))
+        .route("/two", handlers.route().layer(ConcurrencyLimitLayer::new(2)));
+    let statuses = sixteen(serve(router).await, &handlers, 16).await;
+    assert_eq!(statuses, ["200"; 16]);
+    assert_eq!(handlers.most.load(SeqCst), 16);
+}
