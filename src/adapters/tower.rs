@@ -2,6 +2,8 @@
 
 mod boxed;
 mod cloned;
+#[cfg(feature = "http")]
+pub mod http;
 mod layer;
 mod once;
 mod protocol;

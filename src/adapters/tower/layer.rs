@@ -15,8 +15,8 @@ use crate::recovery::Recovery;
 ///
 /// `P` says what is known of the requests: see [`Protocol`](super::Protocol).
 pub struct RecoveryLayer<E, P = Cloned> {
-    recovery: Recovery<E>,
-    protocol: P,
+    pub(super) recovery: Recovery<E>,
+    pub(super) protocol: P,
 }
 
 impl<E> RecoveryLayer<E> {
@@ -53,12 +53,6 @@ impl<E, P> RecoveryLayer<E, P> {
     #[must_use]
     pub const fn recovery(&self) -> &Recovery<E> {
         &self.recovery
-    }
-
-    /// The same layer, of which another thing is known.
-    #[expect(dead_code, reason = "for protocols that have settings")]
-    pub(crate) fn map(self, change: impl FnOnce(P) -> P) -> Self {
-        Self { recovery: self.recovery, protocol: change(self.protocol) }
     }
 }
 
