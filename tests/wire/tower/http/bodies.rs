@@ -1,0 +1,132 @@
+//! What becomes of bodies, of requests and of responses.
+
+use std::convert::Infallible;
+
+use ::tower::{Layer, ServiceExt};
+use bytes::Bytes;
+use futures::future::join_all;
+use futures::{Stream, StreamExt, stream};
+use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use recoup::RetryPolicy;
+use recoup::http::Requests;
+use recoup::tower::RecoveryLayer;
+
+use super::super::probe::MS;
+use super::{client, get, layer, patient, post, read, send};
+use crate::scripted::{Answer, Scripted};
+
+/// A body that comes in pieces of 1,000 bytes, of which nobody knows how many there will be.
+fn upload(
+    url: String,
+    pieces: usize,
+) -> Request<StreamBody<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>> {
+    let piece = |n: usize| Bytes::from(vec![u8::try_from(n % 251).unwrap(); 1_000]);
+    let pieces = stream::iter(0..pieces).then(move |n| async move {
+        tokio::task::yield_now().await;
+        Ok(Frame::data(piece(n)))
+    });
+    Request::put(url).body(StreamBody::new(pieces)).unwrap()
+}
+
+fn uploaded(pieces: usize) -> Vec<u8> {
+    (0..pieces).flat_map(|n| vec![u8::try_from(n % 251).unwrap(); 1_000]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_streamed_body_under_the_cap_is_sent_again_byte_for_byte() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, [Answer::status(503), Answer::Reset]).await;
+        let answered = send(http2, &layer(), upload(server.url("/a"), 60)).await;
+        assert_eq!(read(answered).await, (200, "ok".into()));
+        let received = server.received();
+        assert_eq!(received.len(), 3);
+        for request in received {
+            assert_eq!(request.body, uploaded(60));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_streamed_body_over_the_cap_is_sent_once_and_whole() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, [Answer::status(503).body("busy")]).await;
+        let answered = send(http2, &layer(), upload(server.url("/a"), 100)).await;
+        assert_eq!(read(answered).await, (503, "busy".into()), "not an error of ours");
+        let received = server.received();
+        assert_eq!(received.len(), 1);
+        assert!(received[0].body == uploaded(100));
+        // And a greater cap lets the same body be sent again.
+        let server = Scripted::start(http2, [Answer::status(503)]).await;
+        let layer = layer().requests(Requests::new().body_cap(1 << 20));
+        assert_eq!(read(send(http2, &layer, upload(server.url("/a"), 100)).await).await.0, 200);
+        assert!(server.received()[1].body == uploaded(100));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_body_that_is_there_keeps_its_length() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let mut request = post(server.url("/a"));
+    *request.method_mut() = http::Method::PUT;
+    assert_eq!(read(send(false, &layer(), request).await).await.0, 200);
+    for request in server.received() {
+        assert_eq!((request.header("content-length"), request.header("transfer-encoding")), ("8", ""));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h4_body_of_a_response_that_failed_is_drained_and_its_connection_used_again() {
+    for http2 in [false, true] {
+        let busy = Answer::status(503).body(vec![b'.'; 1024]);
+        let server = Scripted::start(http2, [busy.clone(), busy]).await;
+        assert_eq!(read(send(http2, &layer(), get(server.url("/a"))).await).await.0, 200);
+        assert_eq!((server.received().len(), server.connections()), (3, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h4_of_a_long_body_no_more_than_the_peek_is_kept() {
+    for http2 in [false, true] {
+        let long = Answer::status(503).body(vec![b'.'; 1 << 20]);
+        let server = Scripted::start(http2, vec![long; 3]).await;
+        let layer = layer().requests(Requests::new().peek(1000));
+        let response = send(http2, &layer, get(server.url("/a"))).await.unwrap();
+        assert_eq!(response.body().seen().len(), 1000);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 1 << 20);
+        assert_eq!(server.received().len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_that_breaks_off_midway_is_the_callers_to_see() {
+    let broken = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec();
+    let server = Scripted::http1([Answer::Raw(broken)]).await;
+    let response = send(false, &layer(), get(server.url("/a"))).await.unwrap();
+    assert!(response.into_body().collect().await.is_err());
+    assert_eq!(server.received().len(), 1);
+
+    // Of a response that failed, too, if it is the last one.
+    let broken = b"HTTP/1.1 503 Busy\r\ncontent-length: 100\r\n\r\nhalf".to_vec();
+    let server = Scripted::http1(vec![Answer::Raw(broken); 3]).await;
+    let response = send(false, &layer(), get(server.url("/a"))).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.body().seen()), (503, &b"half"[..]));
+    assert!(response.into_body().collect().await.is_err());
+    assert_eq!(server.received().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_at_once_over_one_client_get_their_own_answers() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, vec![Answer::status(503).body("busy"); 20]).await;
+        let retry = RetryPolicy::fixed(MS).max_attempts(30).no_budget();
+        let layer = RecoveryLayer::http(patient().retry(retry).build().unwrap());
+        let service = layer.layer(client(http2));
+        let calls = (0..16).map(|n| service.clone().oneshot(get(server.url(&format!("/{n}")))));
+        for answered in join_all(calls).await {
+            assert_eq!(read(answered).await, (200, "ok".into()));
+        }
+        assert_eq!(server.received().len(), 36);
+    }
+}
