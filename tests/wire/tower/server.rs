@@ -7,12 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ::axum::Router;
 use ::axum::error_handling::HandleErrorLayer;
-use ::axum::routing::{MethodRouter, get};
+use ::axum::routing::{MethodRouter, get, put};
 use ::tower::ServiceBuilder;
 use ::tower::limit::ConcurrencyLimitLayer;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use recoup::tower::RecoveryLayer;
-use recoup::{Bulkhead, Recovery, RecoveryError};
+use recoup::{Bulkhead, Recovery, RecoveryError, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -132,4 +136,28 @@ async fn limit_of_towers_own_lets_all_sixteen_run() {
     let statuses = sixteen(serve(router).await, &handlers, 16).await;
     assert_eq!(statuses, ["200"; 16]);
     assert_eq!(handlers.most.load(SeqCst), 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_of_http_go_around_a_router_too() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let store = move |body: String| {
+        let first = count.fetch_add(1, SeqCst) == 0;
+        async move {
+            if first { (StatusCode::SERVICE_UNAVAILABLE, "busy".to_owned()) } else { (StatusCode::OK, body) }
+        }
+    };
+    let retry = RetryPolicy::single_client();
+    let layers = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(refused))
+        .layer(RecoveryLayer::http(Recovery::builder("store").retry(retry).build().unwrap()));
+    let router = Router::new().route("/", put(store)).layer(layers);
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let url = format!("http://{}/", serve(router).await);
+    let request = Request::put(url).body(Full::from("what was sent")).unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "what was sent");
+    assert_eq!(asked.load(SeqCst), 2);
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use ::tower::{Layer, ServiceExt};
 use bytes::Bytes;
 use futures::future::join_all;
-use futures::{Stream, StreamExt, stream};
+use futures::stream::{self, BoxStream, StreamExt};
 use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -17,17 +17,17 @@ use super::super::probe::MS;
 use super::{client, get, layer, patient, post, read, send};
 use crate::scripted::{Answer, Scripted};
 
-/// A body that comes in pieces of 1,000 bytes, of which nobody knows how many there will be.
-fn upload(
-    url: String,
-    pieces: usize,
-) -> Request<StreamBody<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>> {
+/// A body that comes in pieces of 1,000 bytes, of which nobody knows how many there will be. It can be sent to
+/// another thread and not shared with one.
+type Upload = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+
+fn upload(url: String, pieces: usize) -> Request<Upload> {
     let piece = |n: usize| Bytes::from(vec![u8::try_from(n % 251).unwrap(); 1_000]);
     let pieces = stream::iter(0..pieces).then(move |n| async move {
         tokio::task::yield_now().await;
         Ok(Frame::data(piece(n)))
     });
-    Request::put(url).body(StreamBody::new(pieces)).unwrap()
+    Request::put(url).body(StreamBody::new(pieces.boxed())).unwrap()
 }
 
 fn uploaded(pieces: usize) -> Vec<u8> {

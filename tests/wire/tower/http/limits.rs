@@ -50,10 +50,16 @@ async fn f4_limits_of_a_call_are_shorter_than_its_recoverys_and_never_longer() {
         let quick = || patient().attempt_timeout(SHORT).build().unwrap();
         let deadline = Instant::now() + SHORT;
         let cases = [
-            (slow(), CallOptions::new().timeout(SHORT), Reason::DeadlineExceeded),
             (slow(), CallOptions::new().deadline(deadline), Reason::DeadlineExceeded),
+            (slow(), CallOptions::new().timeout(SHORT), Reason::DeadlineExceeded),
             (slow(), CallOptions::new().attempt_timeout(SHORT).no_retry(), Reason::AttemptsExhausted),
             (quick(), CallOptions::new().attempt_timeout(LONG), Reason::AttemptsExhausted),
+            (patient().build().unwrap(), CallOptions::new().timeout(SHORT), Reason::DeadlineExceeded),
+            (
+                patient().build().unwrap(),
+                CallOptions::new().attempt_timeout(SHORT).no_retry(),
+                Reason::AttemptsExhausted,
+            ),
         ];
         for (recovery, options, reason) in cases {
             let server = Scripted::start(http2, vec![Answer::Stall; 3]).await;
@@ -86,22 +92,24 @@ async fn error_whose_body_stalls_is_cut_short_by_the_attempts_limit() {
 }
 
 #[tokio::test]
-async fn h4_limit_of_an_attempt_does_not_cut_a_body_that_is_being_read() {
+async fn h4_limits_of_a_call_do_not_cut_a_body_that_is_being_read() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a", listener.local_addr().unwrap());
-    let trickles = tokio::spawn(async move {
+    let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+    let answers = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _request = stream.read(&mut [0; 4096]).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n").await.unwrap();
-        for _ in 0..8 {
-            tokio::time::sleep(SHORT / 2).await;
-            stream.write_all(b".").await.unwrap();
-        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
+        waits.await.unwrap();
+        stream.write_all(b"half").await.unwrap();
     });
-    let recovery = patient().attempt_timeout(SHORT).deadline(SHORT).build().unwrap();
+    let limit = 10 * SHORT;
+    let recovery = patient().attempt_timeout(limit).deadline(limit).build().unwrap();
     let answered = send(false, &RecoveryLayer::http(recovery), get(url)).await;
-    assert_eq!(read(answered).await, (200, "........".into()));
-    trickles.await.unwrap();
+    tokio::time::sleep(limit + SHORT).await;
+    go_on.send(()).unwrap();
+    assert_eq!(read(answered).await, (200, "halfhalf".into()));
+    answers.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

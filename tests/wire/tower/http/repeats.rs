@@ -1,16 +1,20 @@
 //! What is sent again, when, and what is not.
 
+use std::fmt::Error;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use ::tower::{Layer, ServiceExt};
+use ::tower::{Layer, Service, ServiceExt};
+use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use recoup::http::{Requests, Responses};
 use recoup::tower::RecoveryLayer;
-use recoup::{CannotRepeat, Category, CircuitBreaker, Reason};
+use recoup::{CannotRepeat, Category, CircuitBreaker, Reason, Recovery, RetryPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::super::probe::MS;
 use super::{client, get, layer, patient, post, read, send};
 use crate::scripted::{Answer, Scripted};
 
@@ -100,6 +104,35 @@ async fn h2_post_whose_connection_was_refused_is_sent_again() {
         let error = send(http2, &layer(), post(url)).await.unwrap_err();
         assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 3));
         assert!(error.classification().unwrap().is_unprocessed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_post_that_was_never_handed_over_is_made_again() {
+    /// Ready for nothing, or not even that.
+    #[derive(Clone)]
+    struct Never(Poll<Result<(), Error>>);
+
+    impl<Req> Service<Req> for Never {
+        type Response = http::Response<Full<Bytes>>;
+        type Error = Error;
+        type Future = std::future::Pending<Result<Self::Response, Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            self.0.clone()
+        }
+
+        fn call(&mut self, _: Req) -> Self::Future {
+            panic!("called unready")
+        }
+    }
+
+    for ready in [Poll::Pending, Poll::Ready(Err(Error))] {
+        let retry = RetryPolicy::fixed(10 * MS).max_attempts(3).no_budget();
+        let recovery = Recovery::builder("never").retry(retry).attempt_timeout(100 * MS).build().unwrap();
+        let request = post("http://nowhere/a".to_owned());
+        let error = RecoveryLayer::http(recovery).layer(Never(ready)).oneshot(request).await.unwrap_err();
+        assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 3));
     }
 }
 
