@@ -18,7 +18,7 @@ use crate::error::CannotRepeat;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use recoup::tower::{Call, Protocol, RecoveryLayer};
-/// use recoup::{Attempt, CannotRepeat, Category, Classification, Recovery};
+/// use recoup::{Attempt, CannotRepeat, Category, Classification, Recovery, RetryPolicy};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
 /// /// Questions, to which "later" is no answer.
@@ -62,7 +62,7 @@ use crate::error::CannotRepeat;
 ///     let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
 ///     async move { Ok::<_, std::io::Error>(if first { "later".to_owned() } else { format!("{question} 42.") }) }
 /// });
-/// let recovery = Recovery::builder("oracle").build()?;
+/// let recovery = Recovery::builder("oracle").retry(RetryPolicy::single_client()).build()?;
 /// let oracle = RecoveryLayer::with(recovery, Questions).layer(oracle);
 /// assert_eq!(oracle.oneshot("Why?").await.unwrap(), "Why? 42.");
 /// # Ok(()) }

@@ -21,13 +21,13 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
 /// use recoup::tower::RecoveryService;
-/// use recoup::{Reason, Recovery};
+/// use recoup::Recovery;
 /// use tower::{ServiceExt, service_fn};
 ///
 /// let recovery = Recovery::builder("search").build()?;
 /// let search = RecoveryService::new(service_fn(|_: u32| async { Err::<(), _>("busy") }), recovery);
 /// let error = search.oneshot(7).await.unwrap_err();
-/// assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 3));
+/// assert_eq!(error.attempts(), 3);
 /// assert_eq!(error.into_inner(), Some("busy"));
 /// # Ok(()) }
 /// ```

@@ -1,6 +1,8 @@
 //! What becomes of bodies, of requests and of responses.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ::tower::{Layer, ServiceExt};
 use bytes::Bytes;
@@ -12,6 +14,9 @@ use http_body_util::{BodyExt, StreamBody};
 use recoup::RetryPolicy;
 use recoup::http::Requests;
 use recoup::tower::RecoveryLayer;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::super::probe::MS;
 use super::{client, get, layer, patient, post, read, send};
@@ -84,6 +89,36 @@ async fn h4_body_of_a_response_that_failed_is_drained_and_its_connection_used_ag
         assert_eq!(read(send(http2, &layer(), get(server.url("/a"))).await).await.0, 200);
         assert_eq!((server.received().len(), server.connections()), (3, 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h4_body_of_a_response_that_failed_is_waited_for_if_it_comes_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/a", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    // Twice an error whose body comes after its head. One connection after the other.
+    let server = tokio::spawn(async move {
+        let mut requests = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, SeqCst);
+            while stream.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+                requests += 1;
+                if requests > 2 {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    continue;
+                }
+                stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 1024\r\n\r\n").await.unwrap();
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                let _ = stream.write_all(&[b'.'; 1024]).await;
+            }
+        }
+    });
+    assert_eq!(read(send(false, &layer(), get(url)).await).await, (200, "ok".into()));
+    assert_eq!(connections.load(SeqCst), 1);
+    server.abort();
 }
 
 #[tokio::test(start_paused = true)]

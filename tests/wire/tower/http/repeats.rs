@@ -1,6 +1,8 @@
 //! What is sent again, when, and what is not.
 
 use std::fmt::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +12,7 @@ use http::Request;
 use http_body_util::Full;
 use recoup::http::{Requests, Responses};
 use recoup::tower::RecoveryLayer;
-use recoup::{CannotRepeat, Category, CircuitBreaker, Reason, Recovery, RetryPolicy};
+use recoup::{CannotRepeat, Category, CircuitBreaker, IoErrors, Reason, Recovery, RetryPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -134,6 +136,34 @@ async fn h2_post_that_was_never_handed_over_is_made_again() {
         let error = RecoveryLayer::http(recovery).layer(Never(ready)).oneshot(request).await.unwrap_err();
         assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 3));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_what_an_earlier_attempt_handed_over_does_not_count_against_a_later_one() {
+    /// Refuses what it is given first, and is never ready again.
+    #[derive(Clone, Default)]
+    struct Refuses(Arc<AtomicBool>);
+
+    impl<Req> Service<Req> for Refuses {
+        type Response = http::Response<Full<Bytes>>;
+        type Error = std::io::Error;
+        type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            if self.0.load(SeqCst) { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn call(&mut self, _: Req) -> Self::Future {
+            self.0.store(true, SeqCst);
+            std::future::ready(Err(std::io::ErrorKind::ConnectionRefused.into()))
+        }
+    }
+
+    let retry = RetryPolicy::fixed(10 * MS).max_attempts(3).no_budget();
+    let recovery = Recovery::builder("refuses").classifier(IoErrors).retry(retry).attempt_timeout(100 * MS);
+    let service = RecoveryLayer::http(recovery.build().unwrap()).layer(Refuses::default());
+    let error = service.oneshot(post("http://nowhere/a".to_owned())).await.unwrap_err();
+    assert_eq!((error.reason(), error.attempts()), (&Reason::AttemptsExhausted, 3));
 }
 
 #[tokio::test(start_paused = true)]
