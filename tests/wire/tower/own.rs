@@ -141,7 +141,7 @@ async fn limit_inside_is_never_exceeded_by_retries() {
     let asked = Arc::new(AtomicUsize::new(0));
     let service = service_fn(move |_: u32| {
         let (now, most) = (Arc::clone(&counts), Arc::clone(&highest));
-        let fails = asked.fetch_add(1, SeqCst) % 3 == 0;
+        let fails = asked.fetch_add(1, SeqCst).is_multiple_of(3);
         async move {
             most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
             tokio::time::sleep(5 * MS).await;

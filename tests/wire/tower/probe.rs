@@ -43,9 +43,9 @@ pub(super) enum Does {
 /// ready for nothing. Before it is ready, and before it answers, it lets others run once.
 pub(super) struct Probe {
     ready: bool,
-    asked: bool,
-    never_ready: bool,
-    quick: bool,
+    asked: u32,
+    /// How often it is asked in vain; if it is ever ready.
+    in_vain: Option<u32>,
     shared: Arc<Shared>,
 }
 
@@ -59,16 +59,16 @@ impl Probe {
     /// Does what the script says, and answers 7 at its end.
     pub(super) fn new(script: impl IntoIterator<Item = Does>) -> Self {
         let shared = Shared { script: Mutex::new(script.into_iter().collect()), ..Shared::default() };
-        Self { ready: false, asked: false, never_ready: false, quick: false, shared: Arc::new(shared) }
+        Self { ready: false, asked: 0, in_vain: Some(1), shared: Arc::new(shared) }
     }
 
     pub(super) fn never_ready() -> Self {
-        Self { never_ready: true, ..Self::new([]) }
+        Self { in_vain: None, ..Self::new([]) }
     }
 
     /// Ready as soon as it is asked.
     pub(super) fn quick(script: impl IntoIterator<Item = Does>) -> Self {
-        Self { quick: true, ..Self::new(script) }
+        Self { in_vain: Some(0), ..Self::new(script) }
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -88,7 +88,7 @@ impl Probe {
 impl Clone for Probe {
     fn clone(&self) -> Self {
         let shared = Arc::clone(&self.shared);
-        Self { ready: false, asked: false, shared, ..*self }
+        Self { ready: false, asked: 0, shared, ..*self }
     }
 }
 
@@ -98,11 +98,9 @@ impl Service<u32> for Probe {
     type Future = Pin<Box<dyn Future<Output = Result<u32, Busy>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Busy>> {
-        if self.never_ready {
-            return Poll::Pending;
-        }
-        if !self.asked && !self.quick {
-            self.asked = true;
+        let Some(in_vain) = self.in_vain else { return Poll::Pending };
+        if self.asked < in_vain {
+            self.asked += 1;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -115,7 +113,7 @@ impl Service<u32> for Probe {
 
     fn call(&mut self, request: u32) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called unready");
-        self.asked = false;
+        self.asked = 0;
         self.shared.seen.lock().unwrap().push(Seen::Called(request));
         let does = self.shared.script.lock().unwrap().pop_front().unwrap_or(Does::Answer(7));
         Box::pin(async move {

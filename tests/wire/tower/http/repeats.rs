@@ -121,7 +121,7 @@ async fn h2_post_that_was_never_handed_over_is_made_again() {
         type Future = std::future::Pending<Result<Self::Response, Error>>;
 
         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-            self.0.clone()
+            self.0
         }
 
         fn call(&mut self, _: Req) -> Self::Future {
