@@ -14,6 +14,30 @@ use crate::recovery::Recovery;
 /// a bulkhead of 2 lets 2 attempts through over all of them, however often the layer is applied.
 ///
 /// `P` says what is known of the requests: see [`Protocol`](super::Protocol).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
+/// use std::convert::Infallible;
+/// use std::future::pending;
+/// use futures::FutureExt;
+/// use recoup::tower::RecoveryLayer;
+/// use recoup::{Bulkhead, Reason, Recovery};
+/// use tower::{Layer, Service, service_fn};
+///
+/// let recovery = Recovery::builder("reports").bulkhead(Bulkhead::builder(1)).build()?;
+/// let layer = RecoveryLayer::new(recovery);
+/// let mut reports = layer.layer(service_fn(|_: u32| pending::<Result<u32, Infallible>>()));
+/// let mut others = layer.layer(service_fn(|n: u32| async move { Ok::<_, Infallible>(n) }));
+///
+/// let mut waits = Box::pin(reports.call(1));
+/// assert!(waits.as_mut().now_or_never().is_none());
+/// let refused = others.call(2).await.unwrap_err();
+/// assert!(matches!(refused.reason(), Reason::BulkheadFull(_)), "the only slot is taken");
+///
+/// drop(waits);
+/// assert_eq!(others.call(2).await.unwrap(), 2);
+/// # Ok(()) }
+/// ```
 pub struct RecoveryLayer<E, P = Cloned> {
     pub(super) recovery: Recovery<E>,
     pub(super) protocol: P,

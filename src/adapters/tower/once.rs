@@ -13,6 +13,21 @@ use crate::sync::Lock;
 ///
 /// An attempt that ended before the request was handed over, because the inner service was not ready in time,
 /// is made again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
+/// use recoup::tower::RecoveryLayer;
+/// use recoup::{CannotRepeat, Reason, Recovery, RetryPolicy};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// struct Parcel; // of which there is only one
+/// let recovery = Recovery::builder("post").retry(RetryPolicy::single_client()).build()?;
+/// let post = RecoveryLayer::once(recovery).layer(service_fn(|_: Parcel| async { Err::<(), _>("lost") }));
+/// let error = post.oneshot(Parcel).await.unwrap_err();
+/// assert_eq!(error.reason(), &Reason::CannotRepeat(CannotRepeat::NotReplayable));
+/// assert_eq!(error.attempts(), 1);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Once;
 

@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 use recoup::http::CallOptions;
 use recoup::tower::RecoveryLayer;
-use recoup::{DeadLetterQueue, LetterFilter, MemoryQueue, Reason};
+use recoup::{Bulkhead, DeadLetterQueue, LetterFilter, MemoryQueue, Reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -110,6 +110,28 @@ async fn h4_limits_of_a_call_do_not_cut_a_body_that_is_being_read() {
     go_on.send(()).unwrap();
     assert_eq!(read(answered).await, (200, "halfhalf".into()));
     answers.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_that_is_dropped_while_the_server_stalls_gives_its_slot_back() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, [Answer::Stall]).await;
+        let recovery = patient().bulkhead(Bulkhead::builder(1)).build().unwrap();
+        let bulkhead = recovery.bulkhead().unwrap().clone();
+        let layer = RecoveryLayer::http(recovery);
+        let stalls = tokio::spawn({
+            let (layer, request) = (layer.clone(), get(server.url("/a")));
+            async move { send(http2, &layer, request).await.map(drop) }
+        });
+        while server.received().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bulkhead.in_use(), 1);
+        stalls.abort();
+        assert!(stalls.await.unwrap_err().is_cancelled());
+        assert_eq!(bulkhead.in_use(), 0);
+        assert_eq!(read(send(http2, &layer, get(server.url("/b"))).await).await.0, 200);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,17 @@ async fn r1_retry_after_as_a_date_is_never_early() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r1_wait_beyond_its_cap_ends_the_call_with_the_response() {
+    for http2 in [false, true] {
+        let away = Answer::status(503).header("retry-after", u64::MAX).body("away");
+        let server = Scripted::start(http2, [away]).await;
+        let begun = Instant::now();
+        assert_eq!(read(send(http2, &layer(), get(server.url("/a"))).await).await, (503, "away".into()));
+        assert_eq!((server.received().len(), begun.elapsed().as_secs()), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn r7_last_response_comes_back_as_it_is_and_counts_as_a_failure() {
     for http2 in [false, true] {
         let busy = |n| Answer::status(503).header("x-number", n).body(format!("busy {n}"));
