@@ -1,1 +1,3 @@
+//! Clients and servers of gRPC.
 
+mod echo;
