@@ -1,1 +1,5 @@
 //! Clients and servers of gRPC.
+
+mod pushback;
+
+pub use self::pushback::{Pushback, pushback};
