@@ -4,13 +4,20 @@ use std::sync::Arc;
 
 use super::level::Level;
 use super::{Kind, RetryBudget};
+use crate::setting::{Check, SettingError};
+
+const CHECK: Check = Check("retry budget");
 
 /// Everything is counted in thousandths, as there.
 const TOKEN: u64 = 1_000;
 const MAX_TOKENS: u64 = 10 * TOKEN;
 const TOKEN_RATIO: u64 = TOKEN / 10;
 
-pub(super) struct Grpc(Level);
+pub(super) struct Grpc {
+    level: Level,
+    /// What a success pays in.
+    ratio: u64,
+}
 
 impl RetryBudget {
     /// The retry throttling of gRPC, with the numbers of its proposal: 10 tokens at first and at most. An
@@ -38,26 +45,59 @@ impl RetryBudget {
     /// ```
     #[must_use]
     pub fn grpc() -> Self {
-        Self(Kind::Grpc(Arc::new(Grpc(Level::new(MAX_TOKENS, MAX_TOKENS)))))
+        Self::throttling(MAX_TOKENS, TOKEN_RATIO)
+    }
+
+    /// As [`grpc`](Self::grpc), with other numbers: the `maxTokens` and `tokenRatio` of a service config. Both
+    /// count in thousandths.
+    ///
+    /// ```
+    /// use recoup::RetryBudget;
+    ///
+    /// assert_eq!(RetryBudget::grpc_with(100.0, 0.5)?.tokens(), 100);
+    /// assert_eq!(RetryBudget::grpc_with(1_001.0, 0.5).unwrap_err().setting, "max_tokens");
+    /// # Ok::<(), recoup::SettingError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] if `max_tokens` is not above 0 and at most 1,000 (the bound of the proposal), or
+    /// `token_ratio` is not at least a thousandth and at most 1,000.
+    pub fn grpc_with(max_tokens: f64, token_ratio: f64) -> Result<Self, SettingError> {
+        let thousandths = |setting, number: f64, allowed| {
+            let counted = number * 1e3;
+            // What is not a number fails both comparisons.
+            let fits = counted >= 1.0 && number <= 1e3;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 10^6")]
+            let units = || counted.round() as u64;
+            fits.then(units).ok_or_else(|| CHECK.refuse(setting, number, allowed))
+        };
+        let max_tokens = thousandths("max_tokens", max_tokens, "at least 0.001 and at most 1000")?;
+        let ratio = thousandths("token_ratio", token_ratio, "at least 0.001 and at most 1000")?;
+        Ok(Self::throttling(max_tokens, ratio))
+    }
+
+    fn throttling(most: u64, ratio: u64) -> Self {
+        Self(Kind::Grpc(Arc::new(Grpc { level: Level::new(most, most), ratio })))
     }
 }
 
 impl Grpc {
     pub(super) fn tokens(&self) -> u32 {
-        u32::try_from(self.0.units() / TOKEN).unwrap_or(u32::MAX)
+        u32::try_from(self.level.units() / TOKEN).unwrap_or(u32::MAX)
     }
 
     #[inline]
     pub(super) fn deposit(&self) {
-        self.0.add(TOKEN_RATIO);
+        self.level.add(self.ratio);
     }
 
     pub(super) fn failed(&self) {
-        self.0.lower(TOKEN);
+        self.level.lower(TOKEN);
     }
 
     pub(super) fn allows(&self) -> bool {
-        self.0.units() > self.0.capacity() / 2
+        2 * self.level.units() > self.level.capacity()
     }
 }
 
@@ -108,6 +148,21 @@ mod tests {
             let budget = RetryBudget::grpc();
             budget.failed(&answer);
             assert_eq!(budget.tokens(), if counts { 9 } else { 10 }, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_service_config_count_in_thousandths() {
+        let budget = RetryBudget::grpc_with(0.003, 0.001).unwrap();
+        assert!(allows(&budget));
+        budget.failed(&Classification::of(Category::Network));
+        (0..1).for_each(|_| budget.deposit(false));
+        assert!(!allows(&budget), "a third is not more than half");
+        budget.deposit(false);
+        assert!(allows(&budget), "two thirds are");
+        for bad in [0.0, -1.0, 0.000_9, 1_000.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(RetryBudget::grpc_with(bad, 0.1).unwrap_err().setting, "max_tokens");
+            assert_eq!(RetryBudget::grpc_with(10.0, bad).unwrap_err().setting, "token_ratio");
         }
     }
 
