@@ -1,5 +1,7 @@
-//! Clients and servers of gRPC.
+//! Clients and servers of gRPC, for the crate `tonic`.
 
+mod policy;
 mod pushback;
 
+pub use self::policy::{Hedging, HedgingBuilder, MethodPolicy, Retry, RetryBuilder, Throttling};
 pub use self::pushback::{Pushback, pushback};
