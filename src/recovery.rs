@@ -2,6 +2,8 @@
 
 mod builder;
 mod execute;
+#[cfg(feature = "tonic")]
+mod refine;
 mod shards;
 mod using;
 

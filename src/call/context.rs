@@ -1,5 +1,8 @@
 //! What a call is about: for letters, events and idempotency.
 
+#[cfg(feature = "tonic")]
+mod own;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -10,6 +13,7 @@ use crate::dead_letter::{DeadLetter, LetterId, Payload};
 use crate::event::CallInfo;
 use crate::priority::Priority;
 use crate::random::Dice;
+use crate::retry::{RetryBudget, RetryPolicy, Timed};
 use crate::time::Instant;
 
 /// What one call is about. Made before the call, lent to it, and readable by its operation.
@@ -52,6 +56,16 @@ pub struct CallContext<'p> {
     priority: Priority,
     partition: Option<Arc<str>>,
     redriven: Option<LetterId>,
+    own: Option<Box<Own>>,
+}
+
+/// What one call has instead of its recovery's, where a protocol has rules for each method.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// Its limits in time are the recovery's all the same.
+    pub(crate) retry: Option<RetryPolicy<Timed>>,
+    /// Asked instead of the recovery's throttle and budget.
+    pub(crate) budget: Option<RetryBudget>,
 }
 
 impl<'p> CallContext<'p> {
@@ -73,6 +87,7 @@ impl<'p> CallContext<'p> {
             priority: Priority::Normal,
             partition: None,
             redriven: None,
+            own: None,
         }
     }
 
@@ -274,12 +289,17 @@ impl<'p> CallContext<'p> {
             priority: Priority::Normal,
             partition: None,
             redriven: Some(letter.id),
+            own: None,
         }
     }
 
     /// The letter of which this is a redrive.
     pub(crate) fn redriven(&self) -> Option<LetterId> {
         self.redriven
+    }
+
+    pub(crate) fn own(&self) -> Option<&Own> {
+        self.own.as_deref()
     }
 
     pub(crate) fn named_partition(&self) -> Option<&str> {
@@ -294,9 +314,9 @@ impl<'p> CallContext<'p> {
         self.most_attempts.map(NonZeroU32::get)
     }
 
-    /// Whether the limits in time of this call are those of its recovery.
-    pub(crate) fn leaves_limits(&self) -> bool {
-        self.deadline.is_none() && self.attempt_timeout.is_none()
+    /// Whether the limits in time of this call, and its rules, are those of its recovery.
+    pub(crate) fn leaves_all(&self) -> bool {
+        self.deadline.is_none() && self.attempt_timeout.is_none() && self.own.is_none()
     }
 
     pub(crate) fn shortest_attempt(&self) -> Option<Duration> {

@@ -18,6 +18,13 @@ pub(crate) trait Repeats {
     }
 }
 
+/// Has the last word on what an error means, where a call knows more of it than its classifier.
+pub(crate) trait Refines<E> {
+    fn refine(&self, _error: &E, answer: Classification) -> Classification {
+        answer
+    }
+}
+
 /// Every value is good.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnyValue;
@@ -25,6 +32,7 @@ pub struct AnyValue;
 impl<T> Judge<T> for AnyValue {}
 impl<T> Judge<T> for Transient {}
 impl Repeats for AnyValue {}
+impl<E> Refines<E> for AnyValue {}
 
 /// Errors for which the closure says `true` are transient, the others permanent.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +111,12 @@ impl<C: Repeats, J> Repeats for Judging<C, J> {
     }
 }
 
+impl<E, C: Refines<E>, J> Refines<E> for Judging<C, J> {
+    fn refine(&self, error: &E, answer: Classification) -> Classification {
+        self.inner.refine(error, answer)
+    }
+}
+
 /// What `inner` says; and a call is made again only if the closure allows it, too.
 #[derive(Clone, Copy, Debug)]
 pub struct Repeating<C, R> {
@@ -120,5 +134,11 @@ impl<C: Repeats, R: Fn(&Classification) -> Result<(), CannotRepeat>> Repeats for
     fn may_repeat(&self, failed: &Classification) -> Result<(), CannotRepeat> {
         self.inner.may_repeat(failed)?;
         (self.may)(failed)
+    }
+}
+
+impl<E, C: Refines<E>, R> Refines<E> for Repeating<C, R> {
+    fn refine(&self, error: &E, answer: Classification) -> Classification {
+        self.inner.refine(error, answer)
     }
 }

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::{Judged, Using};
 use crate::attempt::Attempt;
-use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, Repeating, Repeats, drive_mut};
+use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, Refines, Repeating, Repeats, drive_mut};
 use crate::classification::Classification;
 use crate::error::{CannotRepeat, RecoveryError};
 
@@ -102,7 +102,7 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct ExecuteWithRecovery<'r, F, Fut, T, E, J = AnyValue> {
         #[pin]
-        drive: Drive<'r, Judged<'r, E, J>, F, Fut, T, E>,
+        pub(super) drive: Drive<'r, Judged<'r, E, J>, F, Fut, T, E>,
     }
 }
 
@@ -156,7 +156,7 @@ where
     E: 'r,
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, E>>,
-    J: Judge<T> + Repeats,
+    J: Judge<T> + Repeats + Refines<E>,
 {
     type Output = Result<T, RecoveryError<E>>;
 

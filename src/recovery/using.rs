@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use super::{Parts, Recovery, Shard};
 use crate::bulkhead::Bulkhead;
 use crate::call::{
-    AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Policies, Repeats,
+    AnyValue, CallContext, FailedAttempt, Gives, Graveyard, Held, Judge, Limits, Own, Policies, Refines,
+    Repeats,
 };
 use crate::circuit_breaker::CircuitBreaker;
 use crate::classification::Classification;
@@ -20,7 +21,7 @@ use crate::error::{CannotRepeat, RecoveryError};
 use crate::event::{CallInfo, Observers};
 use crate::priority::Priority;
 use crate::rate_limit::RateLimiter;
-use crate::retry::{RetryRules, Throttle};
+use crate::retry::{RetryBudget, RetryRules, Throttle};
 use crate::shutdown::Shutdown;
 use crate::timer::Timer;
 
@@ -86,6 +87,13 @@ impl<'r, E> Judged<'r, E, AnyValue> {
     }
 }
 
+impl<E, J> Judged<'_, E, J> {
+    /// What this one call has instead of its recovery's.
+    fn own(&self) -> Option<&Own> {
+        self.using.context?.own()
+    }
+}
+
 impl<T, E, J: Judge<T>> Judge<T> for Judged<'_, E, J> {
     fn judge(&self, value: &T) -> Option<Classification> {
         self.judge.judge(value)
@@ -98,7 +106,7 @@ impl<'r, E, J> Gives for Judged<'r, E, J> {
     type Hooks = ();
 }
 
-impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
+impl<'r, E: 'r, J: Repeats + Refines<E>> Policies<'r, E> for Judged<'r, E, J> {
     fn name(&self) -> Arc<str> {
         Arc::clone(&self.using.parts.name)
     }
@@ -112,11 +120,22 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
     }
 
     fn rules(&self) -> &RetryRules {
-        self.using.parts.retry.rules()
+        let own = self.own().and_then(|own| own.retry.as_ref());
+        own.unwrap_or(&self.using.parts.retry).rules()
     }
 
     fn throttle(&self) -> Option<&Throttle> {
-        self.using.shard.throttle.as_ref()
+        match self.own() {
+            Some(Own { budget: Some(_), .. }) => None,
+            _ => self.using.shard.throttle.as_ref(),
+        }
+    }
+
+    fn budget(&self) -> Option<&RetryBudget> {
+        match self.own() {
+            Some(Own { budget: Some(budget), .. }) => Some(budget),
+            _ => self.using.parts.retry.budget(),
+        }
     }
 
     fn priority(&self) -> Priority {
@@ -156,11 +175,11 @@ impl<'r, E: 'r, J: Repeats> Policies<'r, E> for Judged<'r, E, J> {
     #[inline(always)]
     fn is_plain(&self) -> bool {
         let Using { parts, context, .. } = self.using;
-        parts.plain && context.is_none_or(CallContext::leaves_limits)
+        parts.plain && context.is_none_or(CallContext::leaves_all)
     }
 
     fn classify(&self, error: &E) -> Classification {
-        self.using.parts.classifier.classify(error)
+        self.judge.refine(error, self.using.parts.classifier.classify(error))
     }
 
     fn breaker(&self) -> Option<&'r CircuitBreaker> {
