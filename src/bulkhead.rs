@@ -11,6 +11,7 @@ mod gate;
 mod hold;
 mod line;
 mod order;
+mod owned;
 mod pool;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
@@ -36,6 +37,7 @@ pub use self::full::{Full, FullReason};
 use self::gate::{Counts, Gate};
 pub(crate) use self::hold::{Hold, Taken};
 pub use self::order::QueueOrder;
+pub use self::owned::OwnedSlot;
 use self::pool::PartCounts;
 pub use self::snapshot::{BulkheadSnapshot, PartitionSnapshot};
 use crate::event::{Observer, Observers};

@@ -8,6 +8,7 @@ mod core;
 mod formula;
 mod gate;
 mod leave;
+mod owned;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use self::call::ConcurrencyLimitCall;
 use self::core::Core;
 pub use self::leave::InFlight;
 pub(crate) use self::leave::Leave;
+pub use self::owned::OwnedInFlight;
 use crate::event::Observer;
 use crate::priority::Priority;
 use crate::setting::SettingError;
@@ -118,6 +120,17 @@ impl ConcurrencyLimit {
     /// matter more.
     pub fn try_enter(&self, priority: Priority) -> Result<InFlight<'_>, Saturated> {
         self.try_enter_at(priority, &Now::unread())
+    }
+
+    /// As [`try_enter`](Self::try_enter), for a call that outlives the caller: what it gets borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Saturated`], as there.
+    pub fn try_enter_owned(&self, priority: Priority) -> Result<OwnedInFlight, Saturated> {
+        let now = Now::unread();
+        self.core.enter(priority, &now)?;
+        Ok(OwnedInFlight::taken(Arc::clone(&self.core), now.get()))
     }
 
     pub(crate) fn try_enter_at(&self, priority: Priority, now: &Now) -> Result<InFlight<'_>, Saturated> {

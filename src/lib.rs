@@ -206,7 +206,7 @@ pub use crate::attempt::Attempt;
 pub use crate::backoff::{Backoff, DelayBounds, Jitter};
 pub use crate::bulkhead::{
     Acquire, Bulkhead, BulkheadBuilder, BulkheadCall, BulkheadSnapshot, Entrance, Full, FullReason,
-    PartitionSnapshot, QueueOrder, Slot,
+    OwnedSlot, PartitionSnapshot, QueueOrder, Slot,
 };
 pub use crate::call::{
     AnyValue, CallContext, FailedAttempt, Judging, LendingOperation, Lent, Repeating, Until, When,
@@ -223,7 +223,7 @@ pub use crate::classify::{
 pub use crate::coalesce::{Coalesce, CoalesceBuilder, CoalesceCall};
 pub use crate::concurrency_limit::{
     Aimd, ConcurrencyLimit, ConcurrencyLimitBuilder, ConcurrencyLimitCall, ConcurrencySnapshot, Gradient2,
-    InFlight, Saturated, Vegas,
+    InFlight, OwnedInFlight, Saturated, Vegas,
 };
 pub use crate::cooldown::{Cooldown, CooldownBuilder, CoolingDown, FirstAttempts};
 pub use crate::dead_letter::{

@@ -73,6 +73,11 @@ impl<'b> Hold<'b> {
         Self(Some(gate))
     }
 
+    /// Leaves the slot to somebody else to give back, at this gate.
+    pub(super) fn hand_over(mut self) -> Option<Arc<Gate>> {
+        self.0.take().map(Arc::clone)
+    }
+
     /// Gives the slot back now.
     #[inline(always)]
     pub(crate) fn give_back(&mut self) {
