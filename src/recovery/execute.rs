@@ -9,7 +9,9 @@ use pin_project_lite::pin_project;
 
 use super::{Judged, Using};
 use crate::attempt::Attempt;
-use crate::call::{AnyValue, Drive, Judge, Judging, LendingOperation, Refines, Repeating, Repeats, drive_mut};
+use crate::call::{
+    AnyValue, Drive, Judge, Judging, LendingOperation, Refines, Repeating, Repeats, drive_mut,
+};
 use crate::classification::Classification;
 use crate::error::{CannotRepeat, RecoveryError};
 
