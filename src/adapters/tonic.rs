@@ -1,9 +1,25 @@
-//! Clients and servers of gRPC, for the crate `tonic`.
+//! Clients and servers of gRPC.
 
+mod answer;
+mod answer_body;
+mod call;
+mod channel;
 mod config;
+mod deadline;
+mod errors;
+mod layer;
 mod policy;
 mod pushback;
+mod race;
+mod rejection;
+mod send;
+mod unsent;
 
+pub use self::answer_body::AnswerBody;
+pub use self::channel::{RecoveryChannel, ResponseFuture};
 pub use self::config::{ServiceConfig, ServiceConfigError};
+pub use self::errors::GrpcErrors;
+pub use self::layer::GrpcLayer;
 pub use self::policy::{Hedging, HedgingBuilder, MethodPolicy, Retry, RetryBuilder, Throttling};
 pub use self::pushback::{Pushback, pushback};
+pub use self::rejection::recovery_error;

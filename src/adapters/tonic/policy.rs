@@ -166,6 +166,11 @@ impl Throttling {
         Ok(Self { max_tokens, token_ratio })
     }
 
+    /// A store of tokens of its own. There is one for numbers that were checked.
+    pub(super) fn budget(self) -> Option<RetryBudget> {
+        RetryBudget::grpc_with(self.max_tokens, self.token_ratio).ok()
+    }
+
     /// The tokens at first and at most.
     #[must_use]
     pub const fn max_tokens(self) -> f64 {

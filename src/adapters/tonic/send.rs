@@ -1,0 +1,96 @@
+//! One attempt: a request is sent, and sent again while it surely came to nobody.
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tonic::Status;
+use tonic::body::Body;
+use tower_service::Service;
+
+use super::answer::receive;
+use super::call::Outbound;
+use super::unsent::{Unsent, broken, not_ready};
+use crate::attempt::Attempt;
+use crate::backoff::{Backoff, Jitter};
+use crate::random::Dice;
+use crate::shutdown::Shutdown;
+use crate::time::{later_or_far, now};
+use crate::timer::Timer;
+
+/// How long a channel is left alone that could not connect: gRPC, "Connection Backoff Protocol", whose jitter of
+/// plus and minus a fifth is here what is taken off the longest.
+const RECONNECT: Backoff = Backoff::exponential(Duration::from_millis(1_200))
+    .factor(1.6)
+    .max_delay(Duration::from_secs(144))
+    .jitter(Jitter::Proportional(1.0 / 3.0));
+
+/// Makes one attempt, before which there were `previous` others.
+pub(super) async fn send<S, B>(
+    call: &Outbound,
+    inner: S,
+    attempt: Attempt,
+    previous: u32,
+) -> Result<Response<B>, Status>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let waits = call.policy.waits_for_ready() == Some(true);
+    let alone = call.policy.hedges().is_none();
+    let mut unconnected = 0_u32;
+    loop {
+        let status = match once(call, inner.clone(), attempt, previous).await {
+            Ok(response) => return Ok(response),
+            Err(status) => status,
+        };
+        match status.source().and_then(Unsent::find) {
+            Some(Unsent::NoConnection) if waits => {
+                unconnected = unconnected.saturating_add(1);
+                let wait = RECONNECT.delay(unconnected, None, Dice::Fresh.draw());
+                if !pause(wait, call.settings.recovery.shutdown()).await {
+                    return Err(status);
+                }
+            }
+            Some(unsent) if call.sends_again(unsent, alone) => {}
+            _ => return Err(status),
+        }
+    }
+}
+
+/// Asks one instance whether it is ready, and hands the request to that very one.
+async fn once<S, B>(
+    call: &Outbound,
+    mut ready: S,
+    attempt: Attempt,
+    previous: u32,
+) -> Result<Response<B>, Status>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    poll_fn(|cx| ready.poll_ready(cx)).await.map_err(|error| not_ready(error.into()))?;
+    let response = ready.call(call.request(attempt, previous));
+    // It has nothing more to do, and may be what keeps others waiting.
+    drop(ready);
+    receive(response.await.map_err(|error| broken(error.into()))?)
+}
+
+/// Waits, and says whether to go on: not if the program ends.
+async fn pause(wait: Duration, shutdown: Option<&Shutdown>) -> bool {
+    let until = later_or_far(now(), wait);
+    let mut timer = pin!(Timer::idle());
+    let mut ending = shutdown.map(Shutdown::triggered);
+    poll_fn(|cx| {
+        if let Some(ending) = &mut ending
+            && ending.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(false);
+        }
+        timer.as_mut().poll_until(until, cx).map(|()| true)
+    })
+    .await
+}
