@@ -40,7 +40,7 @@ use crate::retry::RetryBudget;
 ///         MethodPolicy::new().retry(Retry::builder().codes([Code::Unavailable, Code::Aborted]).build()?),
 ///     );
 ///
-/// # let sent = std::sync::atomic::AtomicU32::new(0);
+/// # let sent = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
 /// # let channel = service_fn(move |_: http::Request<Body>| {
 /// #     let first = sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
 /// #     std::future::ready(if first { Err(Status::aborted("changed")) } else { Ok(http::Response::new(Body::empty())) })

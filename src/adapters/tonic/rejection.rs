@@ -24,7 +24,8 @@ use crate::error::{Reason, RecoveryError};
 /// let recovery = Recovery::builder("echo").classifier(GrpcErrors).build()?;
 /// let channel = GrpcLayer::new(recovery).layer(away);
 ///
-/// let status = channel.oneshot(http::Request::new(Body::empty())).await.unwrap_err();
+/// let put = http::Request::post("http://echo/echo.v1.Echo/Put").body(Body::empty()).unwrap();
+/// let status = channel.oneshot(put).await.unwrap_err();
 /// let known = recovery_error(&status).unwrap();
 /// assert_eq!((status.message(), known.attempts()), ("away", 1));
 /// assert!(matches!(known.reason(), Reason::CannotRepeat(_)), "nobody said that the method is idempotent");
