@@ -90,7 +90,7 @@ where
 
 impl Outbound {
     fn new(settings: Arc<Settings>, mut request: Request<Body>) -> (Self, CallContext<'static>) {
-        let policy = settings.policy(request.uri().path()).clone();
+        let policy = settings.policy(request.uri().path());
         let limit = shorter(deadline::read(request.headers()), policy.limit());
         let recovery = settings.recovery.limits().call;
         let now = limit.or(recovery).map(|_| time::now());

@@ -1,6 +1,6 @@
 //! The layer, and what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tonic::Status;
 use tower_layer::Layer;
 
 use super::channel::RecoveryChannel;
+use super::config::ServiceConfig;
 use super::policy::{MethodPolicy, Throttling};
 use crate::recovery::Recovery;
 use crate::retry::RetryBudget;
@@ -92,6 +93,8 @@ pub struct GrpcLayer {
 pub(super) struct Settings {
     pub(super) recovery: Recovery<Status>,
     methods: BTreeMap<Box<str>, MethodPolicy>,
+    idempotent: BTreeSet<Box<str>>,
+    config: ServiceConfig,
     otherwise: MethodPolicy,
     pub(super) throttling: Option<RetryBudget>,
     pub(super) body_cap: usize,
@@ -104,6 +107,8 @@ impl GrpcLayer {
         let settings = Settings {
             recovery,
             methods: BTreeMap::new(),
+            idempotent: BTreeSet::new(),
+            config: ServiceConfig::default(),
             otherwise: MethodPolicy::new(),
             throttling: None,
             body_cap: 256 * 1024,
@@ -121,9 +126,30 @@ impl GrpcLayer {
     /// Declares that calls of the method with this path may be made twice: twice is as good as once.
     #[must_use]
     pub fn idempotent(mut self, path: impl Into<Box<str>>) -> Self {
-        let path = path.into();
-        let policy = self.settings.policy(&path).clone().idempotent();
-        self.change().methods.insert(path, policy);
+        self.change().idempotent.insert(path.into());
+        self
+    }
+
+    /// The policies of a gRPC service config, for the methods that have none of their own here, and its
+    /// throttling. Default: none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use recoup::Recovery;
+    /// use recoup::tonic::{GrpcErrors, GrpcLayer, ServiceConfig};
+    ///
+    /// let config: ServiceConfig = r#"{ "methodConfig": [{ "name": [{}], "timeout": "2s" }] }"#.parse()?;
+    /// let recovery = Recovery::builder("echo").classifier(GrpcErrors).build()?;
+    /// let layer = GrpcLayer::new(recovery).service_config(&config);
+    /// # assert!(format!("{layer:?}").contains("2s"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn service_config(mut self, config: &ServiceConfig) -> Self {
+        if let Some(throttling) = config.throttling() {
+            self = self.throttling(throttling);
+        }
+        self.change().config = config.clone();
         self
     }
 
@@ -162,8 +188,10 @@ impl GrpcLayer {
 }
 
 impl Settings {
-    pub(super) fn policy(&self, path: &str) -> &MethodPolicy {
-        self.methods.get(path).unwrap_or(&self.otherwise)
+    pub(super) fn policy(&self, path: &str) -> MethodPolicy {
+        let own = self.methods.get(path).or_else(|| self.config.method(path));
+        let policy = own.unwrap_or(&self.otherwise).clone();
+        if self.idempotent.contains(path) { policy.idempotent() } else { policy }
     }
 }
 
@@ -186,6 +214,8 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("recovery", &self.recovery)
             .field("methods", &self.methods)
+            .field("idempotent", &self.idempotent)
+            .field("config", &self.config)
             .field("otherwise", &self.otherwise)
             .field("throttling", &self.throttling)
             .field("body_cap", &self.body_cap)
