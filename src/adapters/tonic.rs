@@ -9,6 +9,7 @@ mod deadline;
 mod errors;
 mod layer;
 mod policy;
+mod protect;
 mod pushback;
 mod race;
 mod rejection;
@@ -21,5 +22,8 @@ pub use self::config::{ServiceConfig, ServiceConfigError};
 pub use self::errors::GrpcErrors;
 pub use self::layer::GrpcLayer;
 pub use self::policy::{Hedging, HedgingBuilder, MethodPolicy, Retry, RetryBuilder, Throttling};
+pub use self::protect::{
+    ProtectBody, ProtectFuture, ProtectLayer, ProtectLayerBuilder, ProtectService, Refusal,
+};
 pub use self::pushback::{Pushback, pushback};
 pub use self::rejection::recovery_error;
