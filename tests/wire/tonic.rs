@@ -1,3 +1,4 @@
 //! Clients and servers of gRPC.
 
+mod client;
 mod echo;

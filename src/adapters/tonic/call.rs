@@ -58,7 +58,7 @@ pub(super) async fn make<S, B>(
     request: Request<Body>,
 ) -> Result<Response<AnswerBody<B>>, Status>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: Send,
     B: Send,
@@ -72,7 +72,9 @@ where
         async move {
             match hedging {
                 Some(hedging) => race(call, inner, attempt, hedging).await,
-                None => traced(|attempt| send(call, inner.clone(), attempt, call.begin()))(attempt).await,
+                None => {
+                    traced(move |attempt| send(call, inner.clone(), attempt, call.begin()))(attempt).await
+                }
             }
         }
     };

@@ -48,7 +48,7 @@ impl<S> RecoveryChannel<S> {
 
 impl<S, B> Service<Request<Body>> for RecoveryChannel<S>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,

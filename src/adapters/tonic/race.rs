@@ -37,7 +37,7 @@ where
     S: Service<Request<Body>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut launch = traced(|attempt| send(call, inner.clone(), attempt, call.begin()));
+    let mut launch = traced(move |attempt| send(call, inner.clone(), attempt, call.begin()));
     let mut racing = FuturesUnordered::new();
     racing.push(launch(attempt));
     let mut course = Course::new(hedging.max_attempts(), hedging.delay(), now());
