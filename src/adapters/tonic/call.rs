@@ -1,7 +1,6 @@
 //! One call: what is kept of it, and what may be done about its failures.
 
 use std::error::Error;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::errors::told;
 use super::layer::Settings;
 use super::policy::MethodPolicy;
 use super::race::race;
-use super::send::send;
+use super::send::{one_of, send};
 use super::unsent::Unsent;
 use super::{deadline, rejection};
 use crate::adapters::http::{CallOptions, Outgoing, Requests};
@@ -66,14 +65,13 @@ where
     let (call, context) = Outbound::new(Arc::clone(&settings), request);
     let (call, hedging) = (&call, call.policy.hedges());
     let attempts = |attempt| {
-        // A clone is ready for nothing. One instance is asked, and that very one takes the request.
-        let fresh = inner.clone();
-        let inner = mem::replace(&mut inner, fresh);
+        let mut inner = one_of(&mut inner);
         async move {
             match hedging {
                 Some(hedging) => race(call, inner, attempt, hedging).await,
                 None => {
-                    traced(move |attempt| send(call, inner.clone(), attempt, call.begin()))(attempt).await
+                    traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()))(attempt)
+                        .await
                 }
             }
         }
@@ -136,6 +134,12 @@ impl Outbound {
             request.headers_mut().insert(deadline::TIMEOUT, deadline::write(left));
         }
         request
+    }
+
+    /// Whether the call's time ends about now: the server was told so to the millisecond at worst.
+    pub(super) fn is_all_but_over(&self) -> bool {
+        const ABOUT: Duration = Duration::from_millis(10);
+        self.until.is_some_and(|until| until.saturating_duration_since(time::now()) <= ABOUT)
     }
 
     /// Whether an attempt that came to nobody is sent again at once, without that counting. `alone` if no other is

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use http::HeaderMap;
-use tonic::{Code, Status, TimeoutExpired};
+use tonic::{Code, Status};
 
 use super::pushback::{Pushback, pushback};
-use super::unsent::Unsent;
+use super::unsent::{Unsent, is_late};
 use crate::adapters::http::HttpErrors;
 use crate::classification::{Advice, Category, Classification, Health, Severity};
 use crate::classify::{BoxedError, ErrorClassifier};
@@ -109,7 +109,7 @@ fn by_source(code: Code, source: &(dyn Error + 'static)) -> Option<Classificatio
     if let Some(unsent) = Unsent::find(source) {
         return Some(unsent.classification());
     }
-    if chain(source).any(|link| link.is::<TimeoutExpired>()) {
+    if is_late(source) {
         return Some(Classification::of(Category::Timeout).stop());
     }
     let answer = by_transport(source);
@@ -140,6 +140,8 @@ mod tests {
     use std::io;
     use std::sync::Arc;
     use std::time::Duration;
+
+    use tonic::TimeoutExpired;
 
     use super::*;
 

@@ -18,7 +18,7 @@ use self::course::Course;
 use super::call::Outbound;
 use super::policy::Hedging;
 use super::pushback::pushback;
-use super::send::send;
+use super::send::{one_of, send};
 use crate::adapters::traced;
 use crate::attempt::Attempt;
 use crate::classification::{Category, Classification};
@@ -29,7 +29,7 @@ use crate::timer::Timer;
 /// Makes the whole race, which is one attempt to the recovery.
 pub(super) async fn race<S, B>(
     call: &Outbound,
-    inner: S,
+    mut inner: S,
     attempt: Attempt,
     hedging: &Hedging,
 ) -> Result<Response<B>, Status>
@@ -37,7 +37,7 @@ where
     S: Service<Request<Body>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut launch = traced(move |attempt| send(call, inner.clone(), attempt, call.begin()));
+    let mut launch = traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()));
     let mut racing = FuturesUnordered::new();
     racing.push(launch(attempt));
     let mut course = Course::new(hedging.max_attempts(), hedging.delay(), now());

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tower_service::Service;
 
 use super::answer::receive;
 use super::call::Outbound;
-use super::unsent::{Unsent, broken, not_ready};
+use super::unsent::{Unsent, broken, is_late, not_ready};
 use crate::attempt::Attempt;
 use crate::backoff::{Backoff, Jitter};
 use crate::random::Dice;
@@ -31,8 +32,8 @@ const RECONNECT: Backoff = Backoff::exponential(Duration::from_millis(1_200))
 /// Makes one attempt, before which there were `previous` others.
 pub(super) async fn send<S, B>(
     call: &Outbound,
-    inner: S,
-    attempt: Attempt,
+    mut inner: S,
+    mut attempt: Attempt,
     previous: u32,
 ) -> Result<Response<B>, Status>
 where
@@ -43,11 +44,17 @@ where
     let alone = call.policy.hedges().is_none();
     let mut unconnected = 0_u32;
     loop {
-        let status = match once(call, inner.clone(), attempt, previous).await {
+        let status = match once(call, one_of(&mut inner), attempt, previous).await {
             Ok(response) => return Ok(response),
             Err(status) => status,
         };
-        match status.source().and_then(Unsent::find) {
+        let Some(source) = status.source() else { return Err(status) };
+        if is_late(source) && call.is_all_but_over() {
+            // The channel has a timer of its own for the limit that it is told of. The recovery knows better what
+            // the end of the call's own time means, and is about to say it.
+            return std::future::pending().await;
+        }
+        match Unsent::find(source) {
             Some(Unsent::NoConnection) if waits => {
                 unconnected = unconnected.saturating_add(1);
                 let wait = RECONNECT.delay(unconnected, None, Dice::Fresh.draw());
@@ -58,7 +65,17 @@ where
             Some(unsent) if call.sends_again(unsent, alone) => {}
             _ => return Err(status),
         }
+        if !alone {
+            // Those that it races with go on reading the messages.
+            attempt = attempt.hedged(attempt.hedge().max(1));
+        }
     }
+}
+
+/// The instance itself, which may have been made ready, and leaves a clone, which is ready for nothing.
+pub(super) fn one_of<S: Clone>(inner: &mut S) -> S {
+    let fresh = inner.clone();
+    mem::replace(inner, fresh)
 }
 
 /// Asks one instance whether it is ready, and hands the request to that very one.

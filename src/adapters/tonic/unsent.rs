@@ -72,16 +72,17 @@ pub(super) fn not_ready(error: Box<dyn Error + Send + Sync>) -> Status {
 pub(super) fn broken(error: Box<dyn Error + Send + Sync>) -> Status {
     let status = Status::from_error(error);
     let Some(source) = status.source() else { return status };
-    if !matches!(status.code(), Code::Cancelled | Code::Unknown) {
+    if !matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Internal) {
         return status;
     }
-    let code = if chain(source).any(|link| link.is::<TimeoutExpired>()) {
+    let code = if is_late(source) {
         Code::DeadlineExceeded
     } else {
         match (by_transport(source), status.code()) {
+            // `tonic` has `INTERNAL` or `CANCELLED` for a `GOAWAY`.
             (answer, _) if answer.is_unprocessed() => Code::Unavailable,
-            // The stream was reset as cancelled: that is what the server meant.
-            (_, Code::Cancelled) => return status,
+            // The stream was reset: that is what the server meant.
+            (_, Code::Cancelled | Code::Internal) => return status,
             (answer, _) => match answer.category() {
                 Category::Network | Category::ServiceUnavailable | Category::Timeout => Code::Unavailable,
                 Category::RateLimited => Code::ResourceExhausted,
@@ -91,6 +92,11 @@ pub(super) fn broken(error: Box<dyn Error + Send + Sync>) -> Status {
         }
     };
     recoded(&status, code)
+}
+
+/// Whether a limit in time of the channel has cut the attempt short.
+pub(super) fn is_late(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|link| link.is::<TimeoutExpired>())
 }
 
 /// The same status under another code. The one it was is its source.

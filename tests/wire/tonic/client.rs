@@ -1,6 +1,7 @@
 //! The client's layer over a real server, and over frames that no real server sends.
 
 mod answers;
+mod citizen;
 mod deadline;
 mod hedging;
 mod rejections;

@@ -139,3 +139,16 @@ async fn attempt_that_takes_too_long_is_made_again() {
     client(&served, &layer).unary(message("a")).await.unwrap();
     assert!(previous(&echo).starts_with(&[String::new(), "1".to_owned()]));
 }
+
+#[tokio::test]
+async fn h5_impatient_caller_does_not_count_against_the_server() {
+    let echo = Echo::new([Reply::echo(), Reply::echo().stall()]);
+    let served = echo.serve().await;
+    let breaker = breaker();
+    let layer = GrpcLayer::new(built(|builder| builder.circuit_breaker(breaker.clone())));
+    let mut client = client(&served, &layer.idempotent(UNARY));
+    client.unary(message("a")).await.unwrap();
+    let status = client.unary(in_time(message("b"), 50 * MS)).await.unwrap_err();
+    assert_eq!((status.code(), breaker.snapshot().failures), (Code::DeadlineExceeded, 0));
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::DeadlineExceeded);
+}

@@ -1,0 +1,122 @@
+//! The layer as a citizen of tower: readiness, clones, and what comes back when a call is dropped.
+
+use std::collections::VecDeque;
+use std::future::{Future, Ready, ready};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use recoup::tonic::{Hedging, recovery_error};
+use recoup::{CircuitBreaker, Outcome, Reason, Window};
+use tonic::body::Body;
+use tower::limit::ConcurrencyLimit;
+use tower::{Service, ServiceExt};
+
+use super::*;
+
+type Ends = Result<Response<Body>, Status>;
+
+/// Minds how it is used: a clone is not ready, and to call what is not ready is a mistake. Gives these answers in
+/// turn, and then a good one.
+#[derive(Debug)]
+struct Strict {
+    ready: bool,
+    answers: Arc<Mutex<VecDeque<Ends>>>,
+    /// Fails when it is asked whether it is ready, so often.
+    unready: Arc<Mutex<u32>>,
+}
+
+impl Strict {
+    fn new(answers: impl IntoIterator<Item = Ends>, unready: u32) -> Self {
+        let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
+        Self { ready: false, answers, unready: Arc::new(Mutex::new(unready)) }
+    }
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self { ready: false, answers: Arc::clone(&self.answers), unready: Arc::clone(&self.unready) }
+    }
+}
+
+impl Service<Request<Body>> for Strict {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = Ready<Ends>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut unready = self.unready.lock().unwrap();
+        if *unready > 0 {
+            *unready -= 1;
+            return Poll::Ready(Err(Status::internal("closed")));
+        }
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Ready<Ends> {
+        assert!(std::mem::take(&mut self.ready), "called unready");
+        ready(self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Response::new(Body::empty()))))
+    }
+}
+
+fn request() -> Request<Body> {
+    Request::post(format!("http://echo{UNARY}")).body(Body::empty()).unwrap()
+}
+
+fn away() -> Ends {
+    Err(Status::unavailable("away"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_each_attempt_asks_the_very_instance_that_it_calls() {
+    let inner = Strict::new([away(), away()], 0);
+    assert!(layer().idempotent(UNARY).layer(inner).oneshot(request()).await.is_ok());
+    let inner = Strict::new([away(), away()], 0);
+    let hedging = Hedging::builder().max_attempts(3).non_fatal_codes([Code::Unavailable]).build().unwrap();
+    let layer = layer().method(UNARY, MethodPolicy::new().hedge(hedging));
+    assert!(layer.layer(inner).oneshot(request()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_instance_that_was_made_ready_is_the_one_that_is_used() {
+    let mut limited = ConcurrencyLimit::new(Strict::new([away(), away()], 0), 1);
+    limited.ready().await.unwrap(); // holds the one permit there is
+    let answer = layer().idempotent(UNARY).layer(limited).oneshot(request());
+    tokio::time::timeout(60_000 * MS, answer).await.expect("it does not wait for itself").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_open_circuit_is_asked_before_the_channel_is() {
+    let breaker =
+        CircuitBreaker::builder("echo").window(Window::last_calls(1)).minimum_calls(1).build().unwrap();
+    breaker.admit().unwrap().settle(Outcome::Failure);
+    let full = ConcurrencyLimit::new(Strict::new([], 0), 0);
+    let layer = GrpcLayer::new(built(|builder| builder.circuit_breaker(breaker)));
+    let status = layer.layer(full).oneshot(request()).await.unwrap_err();
+    assert!(matches!(recovery_error(&status).unwrap().reason(), Reason::CircuitOpen(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_call_that_is_dropped_while_the_channel_is_not_ready_holds_nothing_any_more() {
+    let mut limited = ConcurrencyLimit::new(Strict::new([], 0), 1);
+    let holder = limited.clone();
+    limited.ready().await.unwrap();
+    let service = layer().layer(holder);
+    {
+        let mut waiting = pin!(service.clone().oneshot(request()));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(limited);
+    service.oneshot(request()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn channel_that_fails_before_it_takes_the_request_is_asked_again_whatever_the_method() {
+    let inner = Strict::new([], 2);
+    assert!(layer().layer(inner).oneshot(request()).await.is_ok());
+    let status = layer().layer(Strict::new([], 9)).oneshot(request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(recovery_error(&status).unwrap().attempts(), 3);
+}
