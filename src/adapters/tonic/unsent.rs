@@ -96,7 +96,7 @@ pub(super) fn broken(error: Box<dyn Error + Send + Sync>) -> Status {
 
 /// Whether a limit in time of the channel has cut the attempt short.
 pub(super) fn is_late(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|link| link.is::<TimeoutExpired>())
+    chain(error).any(<dyn Error>::is::<TimeoutExpired>)
 }
 
 /// The same status under another code. The one it was is its source.
