@@ -1,4 +1,11 @@
-//! Clients and servers of gRPC.
+//! Clients and servers of gRPC, with the crate `tonic`.
+//!
+//! # Clients
+//!
+//! [`GrpcLayer`] puts a [`Recovery`](crate::Recovery) around a channel: what may be made again and when, by the
+//! rules of gRPC. [`GrpcErrors`] knows what a status means, for that recovery or for a
+//! [`retry`](crate::retry()) of one's own. [`MethodPolicy`] says what is different for one method, and
+//! [`ServiceConfig`] reads that from JSON.
 
 mod answer;
 mod answer_body;

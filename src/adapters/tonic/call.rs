@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::answer_body::AnswerBody;
 use super::errors::told;
 use super::layer::Settings;
-use super::policy::MethodPolicy;
+use super::policy::{Hedging, MethodPolicy};
 use super::race::race;
 use super::send::{one_of, send};
 use super::unsent::Unsent;
@@ -21,7 +21,7 @@ use crate::adapters::http::{CallOptions, Outgoing, Requests};
 use crate::adapters::traced;
 use crate::attempt::Attempt;
 use crate::call::{CallContext, Own};
-use crate::classification::{Advice, Classification, Severity};
+use crate::classification::{Advice, Category, Classification, Severity};
 use crate::error::CannotRepeat;
 use crate::recovery::execute_with_recovery;
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -43,6 +43,8 @@ pub(super) struct Outbound {
     told_until: Option<Instant>,
     /// The same, or when the recovery's time is over.
     until: Option<Instant>,
+    /// How many attempts the call wants at most, whatever its policy allows.
+    most: Option<u32>,
     /// How many attempts were begun that count as such.
     begun: AtomicU32,
     /// How often it was sent again without that counting, after it was refused and because it never left.
@@ -114,7 +116,8 @@ impl Outbound {
         let context = outgoing.adopt(context);
         let until = earlier(until, context.latest_end());
         let (begun, refused, never_left) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
-        let call = Self { outgoing, policy, settings, told_until, until, begun, refused, never_left };
+        let most = context.most_attempts();
+        let call = Self { outgoing, policy, settings, told_until, until, most, begun, refused, never_left };
         (call, context)
     }
 
@@ -184,11 +187,16 @@ impl Outbound {
         self.outgoing.may_repeat(failed)
     }
 
-    /// Whether one more may be sent beside those under way.
+    /// How many attempts a race may be made of.
+    pub(super) fn at_most(&self, hedging: &Hedging) -> u32 {
+        let most = self.most.unwrap_or(u32::MAX);
+        hedging.max_attempts().min(most)
+    }
+
+    /// Whether one more may be sent beside those under way: the call may be made twice, and its messages are there.
     pub(super) fn could_repeat(&self) -> bool {
-        // That hedges may be made was said by who asked for them; here it is asked whether the messages are there.
-        let whole = Unsent::NeverLeft.classification();
-        self.outgoing.could_repeat(&whole).is_ok()
+        let slow = Classification::of(Category::Timeout);
+        self.outgoing.could_repeat(&slow).is_ok()
     }
 }
 

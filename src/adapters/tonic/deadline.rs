@@ -100,6 +100,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_bytes_are_read_or_ignored(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let read = read(&HeaderMap::from_iter([(TIMEOUT, value)]));
+                prop_assert!(read.is_none() || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() + 1 == bytes.len());
+            }
+        }
+
+        #[test]
         fn what_is_written_is_read_as_no_more_and_not_much_less(seconds in 0..u64::MAX, nanos in 1..1_000_000_000_u32) {
             let span = Duration::new(seconds, nanos);
             let read = from(write(span).to_str().unwrap()).unwrap();

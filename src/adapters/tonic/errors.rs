@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tonic::{Code, Status};
 
 use super::pushback::{Pushback, pushback};
-use super::unsent::{Unsent, is_late};
+use super::unsent::{Unsent, is_given_up, is_late};
 use crate::adapters::http::HttpErrors;
 use crate::classification::{Advice, Category, Classification, Health, Severity};
 use crate::classify::{BoxedError, ErrorClassifier};
@@ -103,7 +103,8 @@ fn by_code(status: &Status) -> Classification {
 
 /// What the transport says, where it speaks and not the server.
 fn by_source(code: Code, source: &(dyn Error + 'static)) -> Option<Classification> {
-    if !matches!(code, Code::Cancelled | Code::Unknown | Code::Internal | Code::Unavailable) {
+    let silent = matches!(code, Code::Cancelled | Code::Unknown | Code::Internal | Code::Unavailable);
+    if !silent || is_given_up(source) {
         return None;
     }
     if let Some(unsent) = Unsent::find(source) {

@@ -64,8 +64,9 @@ impl MethodPolicy {
         Ok(self)
     }
 
-    /// Whether calls wait for a connection while there is none, instead of failing. Default: they fail, as
-    /// gRPC has it.
+    /// Whether calls wait for a connection while there is none, instead of failing: longer from try to try, up to
+    /// two minutes, and until the call's time is over. It counts as no attempt, and is part of the one that waits,
+    /// with the slot that this holds. Default: they fail, as gRPC has it.
     #[must_use]
     pub const fn wait_for_ready(mut self, wait: bool) -> Self {
         self.wait_for_ready = Some(wait);

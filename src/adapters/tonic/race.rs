@@ -40,7 +40,7 @@ where
     let mut launch = traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()));
     let mut racing = FuturesUnordered::new();
     racing.push(launch(attempt));
-    let mut course = Course::new(hedging.max_attempts(), hedging.delay(), now());
+    let mut course = Course::new(call.at_most(hedging), hedging.delay(), now());
     let mut timer = pin!(Timer::idle());
     loop {
         let ended = poll_fn(|cx| {

@@ -8,6 +8,7 @@ use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
 use super::errors::{by_transport, chain};
 use crate::classification::{Category, Classification, Health};
+use crate::error::RecoveryError;
 
 /// What became of a call of which the server surely did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,12 @@ pub(super) enum Unsent {
 }
 
 impl Unsent {
-    /// Reads it off an error of the transport.
+    /// Reads it off an error of the transport. Of a call that another layer has given up nobody can say: it was the
+    /// last of its attempts that came to nobody.
     pub(super) fn find(error: &(dyn Error + 'static)) -> Option<Self> {
+        if is_given_up(error) {
+            return None;
+        }
         if chain(error).any(|link| link.is::<ConnectError>() || link.is::<NotReady>()) {
             return Some(Self::NoConnection);
         }
@@ -92,6 +97,11 @@ pub(super) fn broken(error: Box<dyn Error + Send + Sync>) -> Status {
         }
     };
     recoded(&status, code)
+}
+
+/// Whether a layer of ours has done already what can be done.
+pub(super) fn is_given_up(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(<dyn Error>::is::<RecoveryError<Status>>)
 }
 
 /// Whether a limit in time of the channel has cut the attempt short.

@@ -14,8 +14,8 @@ const CHECK: Check = Check("gRPC retry policy");
 /// How the failed calls of one method are made again: the `retryPolicy` of a gRPC service config.
 ///
 /// Before the n-th retry it waits by chance from nothing to `initial_backoff * multiplier^(n-1)`, and to no
-/// more than `max_backoff`. A server that says when to come back (`grpc-retry-pushback-ms`) is obeyed, and the
-/// waits then begin anew. Source: gRPC proposal A6, "Retry Policy".
+/// more than `max_backoff`. A server that says when to come back (`grpc-retry-pushback-ms`) is obeyed, up to five
+/// minutes, and the waits then begin anew. Source: gRPC proposal A6, "Retry Policy".
 ///
 /// ```
 /// use std::time::Duration;

@@ -117,3 +117,35 @@ async fn losers_are_dropped_and_the_server_learns_of_it() {
     }
     assert_eq!((count, echo.seen().len()), (3, 2), "the winner's stream goes on");
 }
+
+#[tokio::test(start_paused = true)]
+async fn h2_call_that_must_not_be_made_twice_is_not_hedged() {
+    use recoup::http::CallOptions;
+    for options in [CallOptions::new().idempotent(false), CallOptions::new().no_retry()] {
+        let echo = Echo::new([Reply::echo().held()]);
+        let served = echo.serve().await;
+        let mut request = tonic::Request::new(message("a"));
+        request.extensions_mut().insert(options);
+        let mut client = client(&served, &layer().method(UNARY, hedged(|hedging| hedging)));
+        let call = tokio::spawn(async move { client.unary(request).await });
+        echo.reached(1).await;
+        tokio::time::sleep(1_000 * MS).await;
+        assert_eq!(echo.seen().len(), 1);
+        echo.let_go(1);
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_hedged_call_that_was_refused_is_sent_again_though_others_are_under_way() {
+    let server = crate::scripted::Scripted::http2([crate::scripted::Answer::Refuse; 1]).await;
+    let channel = tonic::transport::Endpoint::from_shared(server.url("")).unwrap().connect_lazy();
+    let layer = layer().method(CLIENT_STREAM, hedged(|hedging| hedging.delay(3_600_000 * MS)));
+    let messages = tokio_stream::iter(["a", "b"].map(message));
+    // It answers `200 ok`, which is no answer of gRPC.
+    let status = EchoClient::new(layer.layer(channel)).client_stream(messages).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal, "{status}");
+    let received = server.received();
+    assert_eq!((received.len(), &received[0].body), (2, &received[1].body));
+    assert_eq!(received[1].body.len(), 2 * (5 + 3), "two messages of one letter");
+}

@@ -1,6 +1,6 @@
 //! Which failures are made again, when, and how often.
 
-use recoup::tonic::{Throttling, recovery_error};
+use recoup::tonic::{ServiceConfig, Throttling, recovery_error};
 use recoup::{CannotRepeat, Reason};
 use tokio::time::Instant;
 
@@ -169,4 +169,40 @@ async fn each_attempt_is_a_child_of_the_callers_trace() {
     let seen: Vec<String> = echo.seen().iter().map(|seen| seen.header("traceparent").to_owned()).collect();
     assert!(seen.iter().all(|trace| trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-")), "{seen:?}");
     assert!(seen[0] != seen[1] && seen.iter().all(|seen| seen != trace), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_policies_of_a_service_config_hold_for_methods_that_have_none_of_their_own() {
+    let config: ServiceConfig = r#"{
+        "methodConfig": [{
+            "name": [{ "service": "echo.v1.Echo" }],
+            "retryPolicy": {
+                "maxAttempts": 3, "initialBackoff": "0.01s", "maxBackoff": "1s", "backoffMultiplier": 2,
+                "retryableStatusCodes": ["ABORTED"]
+            }
+        }],
+        "retryThrottling": { "maxTokens": 4, "tokenRatio": 0.5 }
+    }"#
+    .parse()
+    .unwrap();
+    let echo = Echo::new((0..4).map(|_| Reply::fail(Code::Aborted)));
+    let served = echo.serve().await;
+    let layer = layer().method(CLIENT_STREAM, MethodPolicy::new()).service_config(&config);
+    let all = client(&served, &layer).client_stream(tokio_stream::iter([message("a")])).await;
+    assert_eq!((codes(all.err()), echo.seen().len()), (vec![Code::Aborted], 1), "it has its own");
+    let status = client(&served, &layer).unary(message("b")).await.unwrap_err();
+    // The first call's failure was none of those that count.
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::BudgetExhausted);
+    assert_eq!(echo.seen().len(), 3, "of four tokens two are left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn layer_around_a_layer_does_not_multiply_attempts() {
+    let echo = Echo::new((0..9).map(|_| Reply::fail(Code::Unavailable)));
+    let served = echo.serve().await;
+    let layer = layer().idempotent(UNARY);
+    let twice = layer.layer(layer.layer(served.channel()));
+    let status = EchoClient::new(twice).unary(message("a")).await.unwrap_err();
+    assert_eq!((status.code(), echo.seen().len()), (Code::Unavailable, 3));
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::NestedRetry);
 }

@@ -101,6 +101,24 @@ async fn wait_for_ready_waits_for_a_connection_and_counts_no_attempt() {
     serving.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_the_wait_for_a_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let shutdown = recoup::Shutdown::new();
+    let layer = GrpcLayer::new(built(|builder| builder.shutdown(&shutdown)));
+    let layer = layer.otherwise(MethodPolicy::new().wait_for_ready(true));
+    let mut client = EchoClient::new(layer.layer(channel));
+    let call = tokio::spawn(async move { client.unary(message("a")).await });
+    tokio::time::sleep(10_000 * MS).await;
+    shutdown.trigger();
+    let status = call.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "what it waited for");
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::ShutDown);
+}
+
 /// When a server of hand-written frames goes away.
 #[derive(Clone, Copy, Debug)]
 enum Goes {
