@@ -106,3 +106,104 @@ impl<B: fmt::Debug> fmt::Debug for AnswerBody<B> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures::stream;
+    use http::HeaderMap;
+    use http_body_util::StreamBody;
+    use tonic::Code;
+
+    use super::super::GrpcErrors;
+    use super::*;
+    use crate::circuit_breaker::CircuitBreaker;
+    use crate::time;
+
+    type Given = Result<Frame<Bytes>, std::io::Error>;
+
+    fn recovery() -> Recovery<Status> {
+        let breaker = CircuitBreaker::builder("echo");
+        Recovery::builder("echo").classifier(GrpcErrors).circuit_breaker(breaker).build().unwrap()
+    }
+
+    fn failures(recovery: &Recovery<Status>) -> u32 {
+        u32::try_from(recovery.circuit_breaker().unwrap().snapshot().failures).unwrap()
+    }
+
+    fn trailers(pairs: &[(&'static str, &'static str)]) -> Given {
+        let pairs = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        Ok(Frame::trailers(HeaderMap::from_iter(pairs)))
+    }
+
+    async fn read(given: Vec<Given>, recovery: &Recovery<Status>) -> Vec<Result<Frame<Bytes>, Status>> {
+        let mut body = pin!(AnswerBody::new(StreamBody::new(stream::iter(given)), recovery.clone(), None));
+        let mut frames = Vec::new();
+        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_good_is_handed_on_and_counts_for_nothing_more() {
+        let recovery = recovery();
+        let message = || Ok(Frame::data(Bytes::from_static(b"message")));
+        let frames = read(vec![message(), trailers(&[("grpc-status", "0")])], &recovery).await;
+        assert_eq!(frames[0].as_ref().unwrap().data_ref().unwrap(), "message");
+        assert!(frames[1].as_ref().unwrap().is_trailers());
+        assert_eq!((frames.len(), recovery.circuit_breaker().unwrap().snapshot().calls), (2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failure_in_the_trailers_is_handed_on_and_told() {
+        let recovery = recovery();
+        let frames = read(vec![trailers(&[("grpc-status", "5")])], &recovery).await;
+        assert_eq!((frames.len(), failures(&recovery)), (1, 0), "not found is no fault of the server");
+        read(vec![trailers(&[("grpc-status", "14")])], &recovery).await;
+        assert_eq!(failures(&recovery), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn details_in_the_trailers_that_nobody_could_read_are_left_out() {
+        let bad = trailers(&[("grpc-status", "13"), ("grpc-status-details-bin", "!!"), ("x-id", "7")]);
+        let frames = read(vec![bad], &recovery()).await;
+        let left = frames[0].as_ref().unwrap().trailers_ref().unwrap();
+        assert!(left.contains_key("x-id") && !left.contains_key("grpc-status-details-bin"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_that_breaks_off_is_unavailable_and_told_once() {
+        let recovery = recovery();
+        let reset = || Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        let frames = read(vec![reset(), reset()], &recovery).await;
+        assert_eq!(frames.len(), 1, "and then there is nothing");
+        assert_eq!(frames[0].as_ref().unwrap_err().code(), Code::Unavailable);
+        assert_eq!(failures(&recovery), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_that_stalls_ends_at_the_deadline_and_not_before() {
+        let (begun, limit) = (time::now(), Duration::from_secs(2));
+        let stalls = StreamBody::new(stream::pending::<Given>());
+        let mut body = pin!(AnswerBody::new(stalls, recovery(), Some(begun + limit)));
+        let end = poll_fn(|cx| body.as_mut().poll_frame(cx)).await.unwrap().unwrap_err();
+        assert_eq!((end.code(), begun.elapsed()), (Code::DeadlineExceeded, limit));
+        assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
+        assert!(poll_fn(|cx| body.as_mut().poll_frame(cx)).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn open_circuit_hears_nothing_from_the_answers_of_before() {
+        let breaker = CircuitBreaker::builder("echo").build().unwrap();
+        breaker.trip();
+        let recovery: Recovery<Status> =
+            Recovery::builder("echo").classifier(GrpcErrors).circuit_breaker(breaker.clone()).build().unwrap();
+        let before = breaker.snapshot();
+        read(vec![trailers(&[("grpc-status", "14")])], &recovery).await;
+        assert_eq!(breaker.snapshot().failures, before.failures);
+    }
+}

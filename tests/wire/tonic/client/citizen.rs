@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
 use recoup::tonic::{Hedging, recovery_error};
-use recoup::{CircuitBreaker, Outcome, Reason, Window};
+use recoup::{Bulkhead, CircuitBreaker, Outcome, Reason, Window};
 use tonic::body::Body;
 use tower::limit::ConcurrencyLimit;
 use tower::{Service, ServiceExt};
@@ -119,4 +119,38 @@ async fn channel_that_fails_before_it_takes_the_request_is_asked_again_whatever_
     let status = layer().layer(Strict::new([], 9)).oneshot(request()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(recovery_error(&status).unwrap().attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_that_is_dropped_after_any_poll_gives_back_what_it_held() {
+    let slow = tower::service_fn(|request: Request<Body>| async move {
+        tokio::task::yield_now().await;
+        tokio::time::sleep(20 * MS).await;
+        match request.headers().get("grpc-previous-rpc-attempts").map(http::HeaderValue::as_bytes) {
+            Some(b"3") => Ok(Response::new(Body::empty())),
+            _ => Err(Status::unavailable("away")),
+        }
+    });
+    let hedging = Hedging::builder().max_attempts(4).delay(5 * MS).non_fatal_codes([Code::Unavailable]);
+    let policies = [retried(|retry| retry), MethodPolicy::new().hedge(hedging.build().unwrap())];
+    for policy in policies {
+        let recovery = built(|builder| builder.bulkhead(Bulkhead::builder(2)).deadline(3_600_000 * MS));
+        let service = GrpcLayer::new(recovery.clone()).otherwise(policy).layer(slow);
+        let mut ended = 0;
+        for polls in 0..60 {
+            {
+                let mut call = pin!(service.clone().oneshot(request()));
+                for _ in 0..polls {
+                    if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                        ended += 1;
+                        break;
+                    }
+                    tokio::time::advance(7 * MS).await;
+                }
+            }
+            assert_eq!(recovery.bulkhead().unwrap().in_use(), 0, "dropped after {polls} polls");
+        }
+        assert!(ended > 0 && ended < 60, "{ended}");
+        service.oneshot(request()).await.unwrap();
+    }
 }

@@ -106,7 +106,7 @@ async fn h5_hedges_of_a_stream_send_all_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn losers_are_dropped_and_the_server_learns_of_it() {
+async fn h5_stream_of_the_winner_goes_on_when_the_losers_are_dropped() {
     let echo = Echo::new([Reply::echo().after(1).stall().held(), Reply::echo()]);
     let served = echo.serve().await;
     let layer = layer().method(SERVER_STREAM, hedged(|hedging| hedging.max_attempts(2)));
