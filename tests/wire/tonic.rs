@@ -1,4 +1,6 @@
 //! Clients and servers of gRPC.
 
 mod client;
+mod config;
 mod echo;
+mod server;
