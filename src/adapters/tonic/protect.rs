@@ -3,6 +3,7 @@
 mod admit;
 mod body;
 mod builder;
+mod by;
 mod held;
 mod refusal;
 mod service;

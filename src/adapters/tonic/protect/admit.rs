@@ -2,14 +2,14 @@
 
 use http::HeaderMap;
 
+use super::by::by;
 use super::held::Held;
 use super::{Refusal, Rules};
 use crate::adapters::tonic::deadline;
 use crate::load_shedder::Work;
 use crate::priority::Priority;
-use crate::rejection::CallError;
-use crate::time::{self, Instant};
-use crate::timeout::timeout;
+use crate::time::{self, Instant, Now};
+use crate::timer;
 
 /// What the policies want to know of a call.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Asked {
 impl Asked {
     /// The time that the headers give it runs from now.
     pub(super) fn of(priority: Priority, headers: &HeaderMap) -> Self {
-        let deadline = deadline::read(headers).and_then(|left| time::later(time::now(), left));
+        let deadline = deadline::read(headers).and_then(|left| timer::ends(left, &Now::unread()));
         Self { priority, deadline }
     }
 
@@ -35,14 +35,10 @@ impl Asked {
 /// Asks the policies, and waits for them no longer than somebody waits for the answer.
 pub(super) async fn admit(rules: &Rules, asked: Asked) -> Result<Held, Refusal> {
     let Some(deadline) = asked.deadline else { return pass(rules, asked).await };
-    let left = deadline.saturating_duration_since(time::now());
-    if left.is_zero() {
+    if deadline <= time::now() {
         return Err(Refusal::Expired);
     }
-    let held = timeout(left, || pass(rules, asked)).await.map_err(|error| match error {
-        CallError::Rejected(_) => Refusal::Expired,
-        CallError::Operation(refusal) => refusal,
-    })?;
+    let held = by(deadline, pass(rules, asked)).await.unwrap_or(Err(Refusal::Expired))?;
     // What was granted in time may be taken late, by a task that had no turn.
     if deadline <= time::now() {
         return Err(Refusal::Expired);
