@@ -123,7 +123,7 @@ impl Rules {
         match &self.priority {
             Priorities::AllAlike => Priority::Normal,
             Priorities::Metadata(key) => {
-                let said = parts.headers.get(key).map(|value| value.as_bytes());
+                let said = parts.headers.get(key).map(http::HeaderValue::as_bytes);
                 let named = |priority: &Priority| {
                     said.is_some_and(|said| said.eq_ignore_ascii_case(priority.name().as_bytes()))
                 };

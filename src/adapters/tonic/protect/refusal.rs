@@ -80,10 +80,12 @@ impl Refusal {
         match self {
             Self::RateLimited(RateLimited { reason: RateLimitReason::TooMany, .. }) => Some(Pushback::Stop),
             Self::RateLimited(limited) => Some(Pushback::After(limited.retry_in().saturating_add(spread()))),
-            Self::Expired | Self::Shed(Shed { reason: ShedReason::Expired, .. }) => None,
+            // It is too late, or another server may do it.
+            Self::Expired
+            | Self::Shed(Shed { reason: ShedReason::Expired, .. })
+            | Self::Full(Full { reason: FullReason::Closed | FullReason::NoSuchPartition, .. }) => None,
             // Drawn by chance already.
             Self::Shed(shed) => Some(Pushback::After(shed.retry_in)),
-            Self::Full(Full { reason: FullReason::Closed | FullReason::NoSuchPartition, .. }) => None,
             Self::Full(_) | Self::Saturated(_) => Some(Pushback::After(come_back.saturating_add(spread()))),
         }
     }
