@@ -5,7 +5,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::net::TcpListener;
@@ -22,7 +21,13 @@ pub(crate) use self::proto::echo_client::EchoClient;
 use self::proto::echo_server;
 pub(crate) use self::proto::echo_server::EchoServer;
 
-#[expect(unreachable_pub, clippy::pedantic, reason = "the code is made by a generator")]
+#[expect(
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    reason = "the code is made by a generator"
+)]
 mod proto {
     include!("../../proto/echo.v1.rs");
 }
@@ -40,7 +45,6 @@ pub(crate) struct Reply {
     after: Option<usize>,
     /// How many messages of the client are waited for before the answer begins.
     reads: usize,
-    delay: Duration,
     held: bool,
     stalls: bool,
 }
@@ -48,14 +52,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// Sends back what came.
     pub(crate) fn echo() -> Self {
-        Self {
-            status: None,
-            after: None,
-            reads: usize::MAX,
-            delay: Duration::ZERO,
-            held: false,
-            stalls: false,
-        }
+        Self { status: None, after: None, reads: usize::MAX, held: false, stalls: false }
     }
 
     /// Fails with this status alone: trailers only.
@@ -86,12 +83,6 @@ impl Reply {
     /// read to its end.
     pub(crate) fn reads(mut self, messages: usize) -> Self {
         self.reads = messages;
-        self
-    }
-
-    /// Waits so long before it does anything.
-    pub(crate) fn delay(mut self, delay: Duration) -> Self {
-        self.delay = delay;
         self
     }
 
@@ -176,9 +167,6 @@ impl Echo {
         });
         let next = self.script.lock().unwrap().pop_front();
         let reply = next.unwrap_or_else(Reply::echo);
-        if !reply.delay.is_zero() {
-            tokio::time::sleep(reply.delay).await;
-        }
         if reply.held {
             self.gate.acquire().await.unwrap().forget();
         }
