@@ -22,10 +22,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
 //! let users = Recovery::builder("users").classifier(IoErrors).build()?;
-//! let bulkhead = Bulkhead::builder(64).queue(128).build()?;
 //! let app: Router = Router::new()
 //!     .route("/user", get(move || user(users.clone())))
-//!     .layer(ProtectLayer::builder().bulkhead(&bulkhead).timeout(Duration::from_secs(5)).build()?)
+//!     .layer(ProtectLayer::builder().bulkhead(Bulkhead::builder(64).queue(128)).timeout(Duration::from_secs(5)).build()?)
 //!     .layer(ErrorLayer::new());
 //! # use tower::ServiceExt;
 //! let response = app.oneshot(http::Request::get("/user").body(axum::body::Body::empty()).unwrap()).await.unwrap();

@@ -12,7 +12,7 @@ use crate::classify::{BoxedError, ErrorClassifier, IoErrors, SourceChain};
 use crate::concurrency_limit::Saturated;
 use crate::cooldown::CoolingDown;
 use crate::error::{Reason, RecoveryError};
-use crate::load_shedder::{Shed, ShedReason};
+use crate::load_shedder::Shed;
 use crate::rate_limit::{RateLimitReason, RateLimited};
 use crate::rejection::CallError;
 use crate::retry::Throttled;
@@ -78,11 +78,8 @@ impl From<&Throttled> for Rejection {
 
 impl From<&Shed> for Rejection {
     fn from(shed: &Shed) -> Self {
-        let refused = |category| Self::refused(category, "shed", Some(&shed.shedder), shed);
-        match shed.reason {
-            ShedReason::Expired => refused(Category::Timeout),
-            _ => refused(Category::ServiceUnavailable).back_in(Some(shed.retry_in)),
-        }
+        Self::refused(Category::ServiceUnavailable, "shed", Some(&shed.shedder), shed)
+            .back_in(Some(shed.retry_in))
     }
 }
 

@@ -29,7 +29,7 @@ type Judge = Arc<dyn Fn(&response::Parts) -> Outcome + Send + Sync>;
 /// Protects what is behind it: a route, a router, any service of HTTP.
 ///
 /// A request passes, in this order, the [circuit breaker](ProtectLayerBuilder::circuit_breaker), the
-/// [rate limiter](ProtectLayerBuilder::rate_limiter), the [load shedder](ProtectLayerBuilder::load_shedder), the
+/// [rate limiter](ProtectLayerBuilder::rate_limit), the [load shedder](ProtectLayerBuilder::load_shedder), the
 /// [bulkhead](ProtectLayerBuilder::bulkhead) and the [concurrency limit](ProtectLayerBuilder::concurrency_limit), as many of
 /// them as there are, and is answered under the [time limit](ProtectLayerBuilder::timeout). Who is refused is
 /// answered with the [`Rejection`] of the policy.
@@ -46,7 +46,7 @@ type Judge = Arc<dyn Fn(&response::Parts) -> Outcome + Send + Sync>;
 /// use recoup::axum::ProtectLayer;
 ///
 /// let bulkhead = Bulkhead::builder(1).name("reports").build()?;
-/// let protect = ProtectLayer::builder().bulkhead(&bulkhead).timeout(Duration::from_secs(2)).build()?;
+/// let protect = ProtectLayer::builder().bulkhead(bulkhead.clone()).timeout(Duration::from_secs(2)).build()?;
 /// let app: Router = Router::new().route("/report", get(async || "ready")).layer(protect);
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -94,7 +94,7 @@ impl ProtectLayer {
             judge: Arc::new(judge),
             until_body_ends: false,
         };
-        ProtectLayerBuilder { rules }
+        ProtectLayerBuilder { rules, refused: None }
     }
 }
 
@@ -116,7 +116,8 @@ fn judge(response: &response::Parts) -> Outcome {
     }
 }
 
-/// Builds a [`ProtectLayer`]. Policies are taken as handles: whoever keeps a clone can look at them, and set them.
+/// Builds a [`ProtectLayer`]. Of policies it takes their builders, or handles: whoever keeps a clone of a handle can
+/// look at the policy, and set it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -127,39 +128,75 @@ fn judge(response: &response::Parts) -> Outcome {
 #[must_use = "a builder does nothing until `build`"]
 pub struct ProtectLayerBuilder {
     rules: Rules,
+    refused: Option<SettingError>,
 }
 
 impl ProtectLayerBuilder {
+    /// The policy, or the first refusal of one, kept for [`build`](Self::build).
+    fn built<P, R>(&mut self, policy: Result<P, R>) -> Option<P>
+    where
+        SettingError: From<R>,
+    {
+        match policy {
+            Ok(policy) => Some(policy),
+            Err(refused) => {
+                self.refused.get_or_insert(refused.into());
+                None
+            }
+        }
+    }
+
     /// Refuses while the circuit is open: 503. What is behind it opens the circuit by what it
     /// [answers](Self::judge), and by not answering within the time limit. Default: none.
-    pub fn circuit_breaker(mut self, breaker: &CircuitBreaker) -> Self {
-        self.rules.circuit_breaker = Some(breaker.clone());
+    pub fn circuit_breaker<C>(mut self, breaker: C) -> Self
+    where
+        C: TryInto<CircuitBreaker>,
+        SettingError: From<C::Error>,
+    {
+        self.rules.circuit_breaker = self.built(breaker.try_into());
         self
     }
 
     /// Refuses what comes too often: 429. A request waits for its turn as long as the limiter lets it. Default: none.
-    pub fn rate_limiter(mut self, limiter: &RateLimiter) -> Self {
-        self.rules.rate_limiter = Some(limiter.clone());
+    pub fn rate_limit<R>(mut self, limiter: R) -> Self
+    where
+        R: TryInto<RateLimiter>,
+        SettingError: From<R::Error>,
+    {
+        self.rules.rate_limiter = self.built(limiter.try_into());
         self
     }
 
     /// Refuses more at once than what is behind it bears, as far as its answers tell: 503. Answers below 400 are
     /// samples of how long it takes; 429, 503, 504, 529 and the end of the time limit are overload; the others tell
     /// nothing. Default: none.
-    pub fn concurrency_limit(mut self, limit: &ConcurrencyLimit) -> Self {
-        self.rules.concurrency_limit = Some(limit.clone());
+    pub fn concurrency_limit<C>(mut self, limit: C) -> Self
+    where
+        C: TryInto<ConcurrencyLimit>,
+        SettingError: From<C::Error>,
+    {
+        self.rules.concurrency_limit = self.built(limit.try_into());
         self
     }
 
-    /// Refuses what cannot be answered in time: 503, or 504 once its deadline has passed. Default: none.
-    pub fn load_shedder(mut self, shedder: &LoadShedder) -> Self {
-        self.rules.load_shedder = Some(shedder.clone());
+    /// Refuses what cannot be answered in time: 503, or 504 when the request's own [deadline](Self::deadline) has
+    /// passed. Default: none.
+    pub fn load_shedder<L>(mut self, shedder: L) -> Self
+    where
+        L: TryInto<LoadShedder>,
+        SettingError: From<L::Error>,
+    {
+        self.rules.load_shedder = self.built(shedder.try_into());
         self
     }
 
     /// Refuses what there is no slot for, nor a place in the queue: 503. Default: none.
-    pub fn bulkhead(mut self, bulkhead: &Bulkhead) -> Self {
-        self.rules.bulkhead = Some(bulkhead.clone());
+    pub fn bulkhead<B>(mut self, bulkhead: B) -> Self
+    where
+        B: TryInto<Bulkhead>,
+        SettingError: From<B::Error>,
+    {
+        self.rules.bulkhead = self.built(bulkhead.try_into());
         self
     }
 
@@ -213,8 +250,11 @@ impl ProtectLayerBuilder {
     ///
     /// # Errors
     ///
-    /// [`SettingError`] for the first setting that cannot work.
+    /// [`SettingError`] for the first setting that cannot work, of a policy's or of its own.
     pub fn build(self) -> Result<ProtectLayer, SettingError> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
         Check("protect layer").longer_than_zero("timeout", self.rules.timeout)?;
         Ok(ProtectLayer { rules: Arc::new(self.rules) })
     }

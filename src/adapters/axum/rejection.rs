@@ -29,7 +29,7 @@ pub(super) const COME_BACK: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | [`Open`](crate::Open), [`Full`](crate::Full), [`Saturated`](crate::Saturated), [`Shed`](crate::Shed), [`CoolingDown`](crate::CoolingDown), [`Throttled`](crate::Throttled) | 503 with `Retry-After` |
 /// | [`RateLimited`](crate::RateLimited) | 429 with `Retry-After` |
-/// | [`TimedOut`](crate::TimedOut), a deadline that passed, work that was [shed](crate::ShedReason::Expired) because it did | 504 |
+/// | [`TimedOut`](crate::TimedOut) | 504 |
 /// | [`RecoveryError`](crate::RecoveryError) | as the policy that refused; 504 if time ran out; else by the [category](status_of) that its classifier gave the last error |
 /// | [`CallError`](crate::CallError) | as the policy that refused, or as the box below |
 /// | `Box<dyn Error + Send + Sync>` | as the first of all these in its chain of sources; a failed connection 503, a timeout 504; else 500 |

@@ -10,7 +10,7 @@ use crate::bulkhead::Slot;
 use crate::circuit_breaker::{CircuitBreaker, Permit};
 use crate::classification::Outcome;
 use crate::concurrency_limit::InFlight;
-use crate::load_shedder::{Serving, Work};
+use crate::load_shedder::{Serving, Shed, ShedReason, Work};
 use crate::priority::Priority;
 use crate::time::{Instant, Now};
 
@@ -31,6 +31,14 @@ impl Asked {
     fn work(&self) -> Work {
         let work = Work::new().priority(self.priority);
         self.deadline.map_or(work, |deadline| work.deadline(deadline))
+    }
+
+    /// At the shedder's own deadline the server is overloaded; at the caller's, the caller has gone.
+    fn shed(&self, shed: &Shed) -> Rejection {
+        match self.deadline {
+            Some(_) if shed.reason == ShedReason::Expired => Rejection::expired(),
+            _ => shed.into(),
+        }
     }
 }
 
@@ -100,7 +108,7 @@ pub(super) async fn admit<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r
         limiter.with_priority(asked.priority).acquire().await?;
     }
     let serving = match &rules.load_shedder {
-        Some(shedder) => Some(shedder.admit(asked.work()).await?),
+        Some(shedder) => Some(shedder.admit(asked.work()).await.map_err(|shed| asked.shed(&shed))?),
         None => None,
     };
     let slot = match &rules.bulkhead {
