@@ -8,5 +8,6 @@ mod axum;
 mod http;
 mod reqwest;
 mod scripted;
+mod store_proxy;
 mod tonic;
 mod tower;

@@ -83,6 +83,8 @@ struct Gate {
 
 impl Alerts {
     /// Tells `hook`, for each category five times at once at most, and then once in twelve seconds.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic: a test builds it")]
     pub fn new(hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
         Self::builder(hook).build().expect("what alerts have by default can work")
     }

@@ -30,7 +30,6 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     /// Why the request is not served. Its [`errors`](Rejection::errors) are for nobody outside; see
     /// [`Report::errors`].
-    #[must_use]
     pub const fn rejection(&self) -> &'a Rejection {
         self.rejection
     }
