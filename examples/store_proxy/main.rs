@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use recoup::Jitter;
+use reqwest::Method;
 
 use self::store::{Mood, Store};
 
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (of_proxy, _) = serve(proxy::proxy(format!("http://{of_store}"), limit, Jitter::Full, log)?).await?;
 
     let (client, number) = (reqwest::Client::new(), std::cell::Cell::new(0));
-    let ask = async |what: &str, method: reqwest::Method, path: &str| -> reqwest::Result<()> {
+    let ask = async |what: &str, method: Method, path: &str| -> reqwest::Result<()> {
         number.set(number.get() + 1);
         println!("{what}: {method} {path}");
         let request = client.request(method, format!("http://{of_proxy}{path}")).body("hello");
@@ -38,7 +39,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("   {} {}", answer.status(), answer.text().await?);
         Ok(())
     };
-    use reqwest::Method;
     ask("The store is well", Method::PUT, "/state/chat-1").await?;
     store.is_now(Mood::Answers(503, 2));
     ask("It is overloaded for two requests", Method::GET, "/state/chat-1").await?;

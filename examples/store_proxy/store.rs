@@ -1,4 +1,5 @@
 //! The store: conversations by key, and moods.
+#![expect(clippy::disallowed_types, reason = "the lock of the library is its own")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -255,7 +255,8 @@ impl Settings {
             }
         };
         if let Some(id) = asked.id.header() {
-            response.headers_mut().entry(X_REQUEST_ID).or_insert(id);
+            // Whatever stands there, ours is the one under which alerts have it.
+            response.headers_mut().insert(X_REQUEST_ID, id);
         }
         response
     }

@@ -15,7 +15,7 @@ use recoup::axum::{Alerts, ErrorLayer, Format, ProtectLayer, Rejection, Report, 
 use recoup::{Category, CircuitBreaker, Recovery, RetryPolicy, execute_with_recovery};
 use tower::{Layer, ServiceExt};
 
-use super::{Answered, ask, client, get, serve};
+use super::{ask, client, get, serve};
 
 const SECRET: &str = "postgres://admin:hunter2@10.0.0.7";
 
@@ -292,6 +292,63 @@ async fn service_that_fails_can_be_a_route() {
     assert_eq!(ask(&app, get("/")).await.status, 500, "of a box that says nothing");
 }
 
+/// A proxy in a few lines: what cannot be had is a problem, and what was answered passes, a failure too.
+#[tokio::test(start_paused = true)]
+async fn client_under_a_recovery_can_be_a_route() {
+    use crate::scripted::{Answer, Scripted};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    let policy = RetryPolicy::builder().max_attempts(3).no_budget();
+    let recovery = Recovery::builder("upstream")
+        .classifier(recoup::http::HttpErrors::new())
+        .retry(policy)
+        .build()
+        .unwrap();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let upstream = Scripted::http1([
+        Answer::status(503),
+        Answer::status(200).header("x-request-id", "theirs").body("found"),
+        Answer::status(503).body("1"),
+        Answer::status(503).body("2"),
+        Answer::status(503).body("3"),
+    ])
+    .await;
+    let to = |address: std::net::SocketAddr| {
+        let proxy = tower::ServiceBuilder::new()
+            .layer(ErrorLayer::new())
+            .map_request(move |mut request: Request<Body>| {
+                *request.uri_mut() = format!("http://{address}/").parse().unwrap();
+                request
+            })
+            .layer(recoup::tower::RecoveryLayer::http(recovery.clone()))
+            .service(client.clone());
+        Router::new().route_service("/", proxy)
+    };
+    let app = to(upstream.address);
+    let request = Request::get("/").header("x-request-id", "ours").body(Body::empty()).unwrap();
+    let answer = ask(&app, request).await;
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.text, answer.header("x-request-id")),
+        (200, "found", "ours")
+    );
+    let answer = ask(&app, get("/")).await;
+    assert_eq!((answer.status.as_u16(), &*answer.text), (503, "3"), "the last answer, as it is");
+    assert_eq!(upstream.received().len(), 5);
+    assert_eq!(upstream.received()[1].header("x-request-id"), "ours");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let answer = ask(&to(gone), get("/")).await;
+    let body = answer.json();
+    assert_eq!(
+        (answer.status.as_u16(), &body["policy"], &body["attempts"]),
+        (503, &"upstream".into(), &3.into())
+    );
+    assert!(!answer.text.contains(&gone.port().to_string()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn layer_around_a_layer_changes_nothing_and_keeps_the_id() {
     let told = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -345,5 +402,4 @@ async fn head_and_http2_are_answered_likewise() {
         let head = client.head(format!("http://{address}/")).send().await.unwrap();
         assert_eq!((head.status().as_u16(), head.bytes().await.unwrap().len()), (404, 0));
     }
-    let _unused: Option<Answered> = None;
 }

@@ -96,8 +96,8 @@ async fn refusal_inside_a_call_is_answered_as_the_policy_that_refused() {
     );
     drop(slot);
 
-    let limiter = RateLimiter::builder(1, 10 * SECOND).burst(1).name("rate").build().unwrap();
-    let limited = failing(Category::Validation).rate_limit(limiter).build().unwrap();
+    let one = RateLimiter::builder(1, 10 * SECOND).burst(1).name("rate");
+    let limited = failing(Category::Validation).rate_limit(one).build().unwrap();
     error_of(&limited).await;
     let answer = answered(error_of(&limited).await).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "10"));
