@@ -22,6 +22,7 @@ use crate::call::CallContext;
 use crate::classification::Classification;
 use crate::error::CannotRepeat;
 use crate::random::Dice;
+use crate::sync::Lock;
 
 /// One request that can be sent again: for each attempt a request with the same head, key and body.
 ///
@@ -59,6 +60,14 @@ pub struct Outgoing<B: Body> {
 enum Kind<B> {
     Whole(Bytes),
     Stream(Arc<Stream<B>>),
+    Made(Made<B>),
+}
+
+/// A body that is made anew for each attempt.
+struct Made<B> {
+    make: Box<dyn Fn() -> B + Send + Sync>,
+    /// Those of the last attempt, and its hedges.
+    last: Lock<Vec<Arc<Stream<B>>>>,
 }
 
 /// The key by which the server knows attempts of the call.
@@ -90,6 +99,38 @@ where
     pub fn from_bytes(request: Request<Bytes>, settings: &Requests) -> Self {
         let (head, bytes) = request.into_parts();
         Self::of(head, Kind::Whole(bytes), settings)
+    }
+
+    /// As [`new`](Self::new), of a body that `make` makes anew for each attempt: a file, or a form with files in it.
+    /// However long it is, nothing of it is kept, and it can be sent as often as it can be made. It should be the
+    /// same each time.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// use http_body_util::{BodyExt, Full};
+    /// use recoup::http::{Outgoing, Requests};
+    ///
+    /// let file = || Full::<bytes::Bytes>::from("read anew from the disk");
+    /// let request = http::Request::put("http://store/7").body(()).unwrap();
+    /// let outgoing = Outgoing::from_fn(request, file, &Requests::new());
+    /// let sent = recoup::retry_with(|attempt| {
+    ///     let body = outgoing.request(attempt).into_body().collect();
+    ///     async move {
+    ///         let body = body.await.unwrap().to_bytes();
+    ///         if attempt.is_first() { Err("lost") } else { Ok(body) }
+    ///     }
+    /// });
+    /// assert_eq!(sent.await.unwrap(), "read anew from the disk");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_fn(
+        request: Request<()>,
+        make: impl Fn() -> B + Send + Sync + 'static,
+        settings: &Requests,
+    ) -> Self {
+        let (head, ()) = request.into_parts();
+        Self::of(head, Kind::Made(Made { make: Box::new(make), last: Lock::default() }), settings)
     }
 
     fn of(mut head: Parts, body: Kind<B>, settings: &Requests) -> Self {
@@ -132,6 +173,7 @@ impl<B: Body> Outgoing<B> {
         let body = match &self.body {
             Kind::Whole(bytes) => ReplayBody::whole(bytes.clone()),
             Kind::Stream(stream) => ReplayBody::read(Arc::clone(stream), stream.enter(attempt.hedge() > 0)),
+            Kind::Made(made) => made.anew(attempt),
         };
         Request::from_parts(head, body)
     }
@@ -209,6 +251,7 @@ impl<B: Body> Outgoing<B> {
         match &self.body {
             Kind::Whole(_) => false,
             Kind::Stream(stream) => stream.has_failed(),
+            Kind::Made(made) => made.has_failed(),
         }
     }
 
@@ -225,6 +268,7 @@ impl<B: Body> Outgoing<B> {
         }
         match &self.body {
             Kind::Stream(stream) if !whole(stream) => Err(CannotRepeat::NotReplayable),
+            Kind::Made(made) if made.has_failed() => Err(CannotRepeat::NotReplayable),
             _ => Ok(()),
         }
     }
@@ -237,6 +281,23 @@ impl<B: Body> Outgoing<B> {
             (Some(host), None) => Some(host.to_owned()),
             (None, _) => Some(self.head.headers.get(http::header::HOST)?.to_str().ok()?.to_owned()),
         }
+    }
+}
+
+impl<B: Body> Made<B> {
+    fn anew(&self, attempt: Attempt) -> ReplayBody<B> {
+        let stream = Arc::new(Stream::new((self.make)(), 0));
+        let mut last = self.last.lock();
+        let older = if attempt.hedge() > 0 { Vec::new() } else { std::mem::take(&mut *last) };
+        last.push(Arc::clone(&stream));
+        drop(last);
+        drop(older);
+        let place = stream.enter(false);
+        ReplayBody::read(stream, place)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.last.lock().iter().any(|stream| stream.has_failed())
     }
 }
 

@@ -13,7 +13,6 @@ use crate::error::{Reason, RecoveryError};
 use crate::priority::Priority;
 use crate::recovery::{Recovery, execute_with_recovery};
 use crate::retry::{RetryPolicy, Throttle};
-use crate::sync::Lock;
 use crate::time;
 
 const MS: Duration = Duration::from_millis(1);
@@ -327,4 +326,39 @@ async fn what_is_still_being_sent_goes_on_when_the_call_is_over() {
     assert_eq!(outgoing.may_repeat(&lost()), Ok(()));
     drop(outgoing); // the policy said no
     assert_eq!(body.collect().await.unwrap().to_bytes(), "one two");
+}
+
+#[tokio::test]
+async fn h1_body_that_can_be_made_anew_is_sent_again_however_long_it_is() {
+    let made = Arc::new(Lock::new(0));
+    let count = Arc::clone(&made);
+    let file = move || {
+        *count.lock() += 1;
+        let frames = (0..3).map(|_| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(vec![7; 100_000]))));
+        StreamBody::new(futures::stream::iter(frames))
+    };
+    let outgoing = Outgoing::from_fn(Request::put("/").body(()).unwrap(), file, &Requests::new());
+    for number in 1..=3 {
+        let body = outgoing.request(numbered(number)).into_body();
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 300_000);
+        assert_eq!(outgoing.may_repeat(&lost()), Ok(()));
+    }
+    let raced = [outgoing.request(numbered(4)), outgoing.request(numbered(4).hedged(1))];
+    for request in raced {
+        assert_eq!(request.into_body().collect().await.unwrap().to_bytes().len(), 300_000);
+    }
+    assert_eq!(*made.lock(), 5);
+}
+
+#[tokio::test]
+async fn body_made_anew_that_fails_is_the_callers_own_affair() {
+    let broken = || {
+        let frames = vec![Err::<http_body::Frame<Bytes>, BoxError>("disk is gone".into())];
+        StreamBody::new(futures::stream::iter(frames))
+    };
+    let outgoing = Outgoing::from_fn(Request::put("/").body(()).unwrap(), broken, &Requests::new());
+    assert!(!outgoing.body_failed());
+    assert!(outgoing.request(numbered(1)).into_body().collect().await.is_err());
+    assert!(outgoing.body_failed());
+    assert_eq!(outgoing.may_repeat(&lost()), Err(CannotRepeat::NotReplayable));
 }
