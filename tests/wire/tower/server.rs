@@ -1,9 +1,11 @@
 //! A permit that is held in the layer really limits, under axum, over real sockets.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use ::axum::Router;
 use ::axum::error_handling::HandleErrorLayer;
@@ -11,6 +13,7 @@ use ::axum::routing::{MethodRouter, get, put};
 use ::tower::ServiceBuilder;
 use ::tower::limit::ConcurrencyLimitLayer;
 use bytes::Bytes;
+use futures::future::join_all;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -49,36 +52,28 @@ impl Handlers {
     }
 }
 
-/// Sixteen requests at once, each over a connection of its own. Their statuses, once `started` of them have
-/// reached the handler or been answered and the gate was opened.
-async fn sixteen(address: SocketAddr, handlers: &Handlers, limit: usize) -> Vec<String> {
-    let mut streams = Vec::new();
-    for n in 0..16 {
+/// The statuses of sixteen requests at once, each over a connection of its own. Nobody who got in may answer before
+/// all have come to where they wait, which `settled` says of the number that has been answered.
+async fn sixteen(address: SocketAddr, handlers: &Handlers, settled: impl Fn(usize) -> bool) -> Vec<String> {
+    let answered = Cell::new(0);
+    let requests = (0..16).map(async |n| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let path = if n % 2 == 0 { "/one" } else { "/two" };
         let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        streams.push(stream);
-    }
-    // The handlers that the limit lets in are in; then nothing more happens.
-    while handlers.now.load(SeqCst) < limit {
-        tokio::task::yield_now().await;
-    }
-    let mut statuses = Vec::new();
-    let answers = streams.into_iter().map(|mut stream| async move {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
+        answered.set(answered.get() + 1);
         answer.split(' ').nth(1).unwrap().to_owned()
     });
     let open = async {
-        // Whoever is refused has been refused by now: a refusal waits for nobody.
-        for _ in 0..1000 {
+        while !settled(answered.get()) {
             tokio::task::yield_now().await;
         }
         handlers.gate.add_permits(16);
     };
-    let (answers, ()) = tokio::join!(futures::future::join_all(answers), open);
-    statuses.extend(answers);
+    let both = async { tokio::join!(join_all(requests), open) };
+    let (mut statuses, ()) = tokio::time::timeout(Duration::from_secs(30), both).await.expect("it settles");
     statuses.sort();
     statuses
 }
@@ -104,12 +99,15 @@ async fn s1_bulkhead_in_a_layer_on_each_route_limits_over_all_routes_and_connect
     let handlers = Handlers::new();
     // One layer, applied to two routes. A bulkhead made anew for each route, or for each connection, would let
     // two in for each of them.
-    let layer = RecoveryLayer::once(recovery(16));
+    let recovery = recovery(16);
+    let bulkhead = recovery.bulkhead().unwrap().clone();
+    let layer = RecoveryLayer::once(recovery);
     let layers = ServiceBuilder::new().layer(HandleErrorLayer::new(refused)).layer(layer);
     let router = Router::new()
         .route("/one", handlers.route().layer(layers.clone()))
         .route("/two", handlers.route().layer(layers));
-    let statuses = sixteen(serve(router).await, &handlers, 2).await;
+    let settled = |_| (bulkhead.in_use(), bulkhead.queued()) == (2, 14);
+    let statuses = sixteen(serve(router).await, &handlers, settled).await;
     assert_eq!(statuses, ["200"; 16], "the others have waited");
     assert_eq!(handlers.most.load(SeqCst), 2);
 }
@@ -120,7 +118,7 @@ async fn s1_bulkhead_in_a_layer_around_a_router_limits_and_refuses() {
     let router = Router::new().route("/one", handlers.route()).route("/two", handlers.route()).layer(
         ServiceBuilder::new().layer(HandleErrorLayer::new(refused)).layer(RecoveryLayer::once(recovery(0))),
     );
-    let statuses = sixteen(serve(router).await, &handlers, 2).await;
+    let statuses = sixteen(serve(router).await, &handlers, |answered| answered == 14).await;
     assert_eq!(statuses[..2], ["200", "200"]);
     assert_eq!(statuses[2..], ["503"; 14]);
     assert_eq!(handlers.most.load(SeqCst), 2);
@@ -133,7 +131,7 @@ async fn limit_of_towers_own_lets_all_sixteen_run() {
     let router = Router::new()
         .route("/one", handlers.route().layer(ConcurrencyLimitLayer::new(2)))
         .route("/two", handlers.route().layer(ConcurrencyLimitLayer::new(2)));
-    let statuses = sixteen(serve(router).await, &handlers, 16).await;
+    let statuses = sixteen(serve(router).await, &handlers, |_| handlers.now.load(SeqCst) == 16).await;
     assert_eq!(statuses, ["200"; 16]);
     assert_eq!(handlers.most.load(SeqCst), 16);
 }
