@@ -60,7 +60,7 @@ pub struct CallContext<'p> {
 }
 
 /// What one call has instead of its recovery's, where a protocol has rules for each method.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Own {
     /// Its limits in time are the recovery's all the same.
     pub(crate) retry: Option<RetryPolicy<Timed>>,
@@ -120,6 +120,7 @@ impl<'p> CallContext<'p> {
             priority: self.priority,
             partition: self.partition.clone(),
             redriven: self.redriven,
+            own: self.own.clone(),
         }
     }
 

@@ -200,8 +200,11 @@ mod tests {
     async fn open_circuit_hears_nothing_from_the_answers_of_before() {
         let breaker = CircuitBreaker::builder("echo").build().unwrap();
         breaker.trip();
-        let recovery: Recovery<Status> =
-            Recovery::builder("echo").classifier(GrpcErrors).circuit_breaker(breaker.clone()).build().unwrap();
+        let recovery: Recovery<Status> = Recovery::builder("echo")
+            .classifier(GrpcErrors)
+            .circuit_breaker(breaker.clone())
+            .build()
+            .unwrap();
         let before = breaker.snapshot();
         read(vec![trailers(&[("grpc-status", "14")])], &recovery).await;
         assert_eq!(breaker.snapshot().failures, before.failures);
