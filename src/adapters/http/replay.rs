@@ -1,5 +1,6 @@
 //! A request's body that can be sent again.
 
+mod state;
 mod stream;
 mod wakers;
 
@@ -12,8 +13,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+pub(super) use self::state::Place;
+pub(super) use self::stream::Stream;
 use super::BodyError;
-pub(super) use stream::{Place, Stream};
 
 /// The body of one attempt of an [`Outgoing`](super::Outgoing) request: all of it, for each attempt.
 ///

@@ -6,15 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 
+use super::state::{Answer, End, Found, Place, State};
 use super::wakers::Wakers;
-use crate::adapters::http::BodyError;
-use crate::adapters::http::kept::Kept;
 use crate::sync::Lock;
-
-type Answer = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// The stream, and what was kept of it.
 pub(in crate::adapters::http) struct Stream<B> {
@@ -24,51 +20,6 @@ pub(in crate::adapters::http) struct Stream<B> {
     wakers: Arc<Wakers>,
 }
 
-/// Where a reader is.
-#[derive(Debug)]
-pub(in crate::adapters::http) struct Place {
-    reader: u64,
-    offset: u64,
-    trailers_given: bool,
-    done: bool,
-}
-
-pub(super) struct State<B> {
-    /// Away while a reader polls it: that is the caller's code.
-    pub(super) body: Option<Pin<Box<B>>>,
-    pub(super) kept: Kept,
-    /// A frame that was too long to be kept, for the reader who takes over.
-    pub(super) over: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-    end: End,
-    /// Whether the stream said that nothing comes any more.
-    ends: bool,
-    /// The reader who alone has the rest.
-    owner: Option<u64>,
-    /// The number of the last reader.
-    last: u64,
-    /// Readers before this one are cut off.
-    oldest: u64,
-    /// Nobody takes over now: another attempt may come.
-    held: bool,
-    /// Somebody came while the stream was away.
-    pub(super) missed: bool,
-}
-
-enum End {
-    Open,
-    Ended,
-    /// With what the stream said, or with a panic.
-    Failed(Option<Arc<dyn Error + Send + Sync>>),
-}
-
-/// What a reader finds under the lock.
-enum Found<B> {
-    Answer(Answer),
-    /// The stream, to be polled.
-    Poll(Pin<Box<B>>),
-}
-
 impl<B> Stream<B> {
     pub(in crate::adapters::http) fn new(body: B, cap: usize) -> Self
     where
@@ -76,35 +27,16 @@ impl<B> Stream<B> {
     {
         let hint = body.size_hint();
         // What is known to be too long is not even begun to be kept.
-        let fits = hint.lower() <= cap as u64;
-        let state = State {
-            body: Some(Box::pin(body)),
-            kept: Kept::up_to(if fits { cap } else { 0 }),
-            over: None,
-            trailers: None,
-            end: End::Open,
-            ends: false,
-            owner: None,
-            last: 0,
-            oldest: 0,
-            held: false,
-            missed: false,
-        };
+        let cap = if hint.lower() <= cap as u64 { cap } else { 0 };
+        let state = State::new(Box::pin(body), cap);
         Self { hint, state: Lock::new(state), wakers: Arc::default() }
     }
 
     /// A place at the begin. Unless it is for a hedge, all older readers are cut off.
     pub(in crate::adapters::http) fn enter(&self, hedge: bool) -> Place {
-        let mut state = self.state.lock();
-        state.last += 1;
-        let reader = state.last;
-        if !hedge {
-            state.oldest = reader;
-        }
-        state.held = false;
-        drop(state);
+        let place = self.state.lock().enter(hedge);
         self.wakers.wake_all();
-        Place { reader, offset: 0, trailers_given: false, done: false }
+        place
     }
 
     /// Whether all of it can be read again.
@@ -136,12 +68,7 @@ impl<B> Stream<B> {
     }
 
     pub(super) fn is_end(&self, place: &Place) -> bool {
-        let state = self.state.lock();
-        let ended = matches!(state.end, End::Ended) || (matches!(state.end, End::Open) && state.ends);
-        let trailers = place.trailers_given || state.trailers.is_none();
-        // Whoever is cut off must not end as if that were all: it is told by an error.
-        let all = ended && trailers && state.over.is_none() && state.is_at_tail(place);
-        place.done || (all && !state.is_cut_off(place))
+        self.state.lock().is_end(place)
     }
 
     pub(super) fn size_hint(&self, place: &Place) -> SizeHint {
@@ -223,87 +150,6 @@ where
         }
         drop(finished);
         answer
-    }
-}
-
-impl<B> State<B> {
-    fn is_whole(&self) -> bool {
-        self.owner.is_none() && !matches!(self.end, End::Failed(_))
-    }
-
-    fn is_cut_off(&self, place: &Place) -> bool {
-        place.reader < self.oldest || self.owner.is_some_and(|owner| owner != place.reader)
-    }
-
-    /// Whether nothing that is kept is left to be read. Of a stream that has an owner nothing is kept.
-    fn is_at_tail(&self, place: &Place) -> bool {
-        self.owner.is_some() || place.offset >= self.kept.len() as u64
-    }
-
-    /// What there is for a reader at this place.
-    fn find(&mut self, place: &mut Place) -> Found<B> {
-        if self.is_cut_off(place) {
-            place.done = true;
-            return Found::Answer(Poll::Ready(Some(Err(BodyError::gone()))));
-        }
-        if !self.is_at_tail(place)
-            && let Some(bytes) = usize::try_from(place.offset).ok().and_then(|offset| self.kept.at(offset))
-        {
-            return Found::Answer(place.give(bytes));
-        }
-        if self.over.is_some() && self.held {
-            return Found::Answer(Poll::Pending);
-        }
-        if let Some(bytes) = self.over.take() {
-            self.owner = Some(place.reader);
-            self.kept.give_up();
-            return Found::Answer(place.give(bytes));
-        }
-        if let Some(trailers) = self.trailers.as_ref().filter(|_| !place.trailers_given) {
-            place.trailers_given = true;
-            return Found::Answer(Poll::Ready(Some(Ok(Frame::trailers(trailers.clone())))));
-        }
-        match &self.end {
-            End::Open => {}
-            End::Ended => {
-                place.done = true;
-                return Found::Answer(Poll::Ready(None));
-            }
-            End::Failed(error) => {
-                place.done = true;
-                let error = error.clone().map_or_else(BodyError::gone, BodyError::failed);
-                return Found::Answer(Poll::Ready(Some(Err(error))));
-            }
-        }
-        self.missed |= self.body.is_none();
-        self.body.take().map_or(Found::Answer(Poll::Pending), Found::Poll)
-    }
-
-    /// A frame came from the stream, for a reader that was at the tail.
-    fn take_in(&mut self, frame: Frame<Bytes>, place: &mut Place) -> Option<Answer> {
-        match frame.into_data() {
-            Ok(bytes) if self.owner.is_none() && self.kept.push(&bytes) => {
-                // Who was cut off meanwhile finds out when it looks again.
-                (!self.is_cut_off(place)).then(|| place.give(bytes))
-            }
-            Ok(bytes) => {
-                self.over = Some(bytes);
-                None
-            }
-            Err(frame) => {
-                if let Ok(trailers) = frame.into_trailers() {
-                    (self.trailers, self.end) = (Some(trailers), End::Ended);
-                }
-                None
-            }
-        }
-    }
-}
-
-impl Place {
-    fn give(&mut self, bytes: Bytes) -> Answer {
-        self.offset = self.offset.saturating_add(bytes.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
 
