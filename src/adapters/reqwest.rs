@@ -12,14 +12,14 @@
 //! [`Recover::recover`] stands between what reqwest's builder sets and `send`. A request is then sent again when
 //! that can help and cannot harm:
 //!
-//! - **What failed.** [`Responses`](crate::http::Responses) says which responses are failures: 408, 425, 429, 5xx but 501 and 505. They
-//!   are tried again, never before the time that `Retry-After` names, and the last of them is given back as it
-//!   is. [`ReqwestErrors`] says it of errors.
+//! - **What failed.** [`Responses`](crate::http::Responses) says which responses are failures: 408, 425, 429,
+//!   5xx but 501 and 505. They are tried again, never before the time that `Retry-After` names, and the last of
+//!   them is given back as it is. [`ReqwestErrors`] says it of errors.
 //! - **What may be sent twice.** GET, HEAD, OPTIONS, TRACE, PUT, DELETE, and whatever has an `Idempotency-Key`.
 //!   Other requests only if the failed attempt surely did nothing: no connection, a stream that was refused.
 //! - **What can be sent twice.** Bodies of known bytes are shared. A stream (`Body::wrap_stream`, a file, a
-//!   multipart form) is kept while it is sent, up to [a cap](crate::http::Requests::body_cap). Beyond the cap the request is
-//!   sent once, like any request of reqwest, and never again.
+//!   multipart form) is kept while it is sent, up to [a cap](crate::http::Requests::body_cap). Beyond the cap the
+//!   request is sent once, like any request of reqwest, and never again.
 //!
 //! How often and after what waits is the [`Recovery`](crate::Recovery)'s affair, as is everything else that it has
 //! wired. Its default lets a program without history not retry its first timeouts and 503s, as is right in a
