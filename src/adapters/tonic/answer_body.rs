@@ -134,9 +134,9 @@ mod tests {
         u32::try_from(recovery.circuit_breaker().unwrap().snapshot().failures).unwrap()
     }
 
-    fn trailers(pairs: &[(&'static str, &'static str)]) -> Given {
+    fn trailers(pairs: &[(&'static str, &'static str)]) -> Frame<Bytes> {
         let pairs = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        Ok(Frame::trailers(HeaderMap::from_iter(pairs)))
+        Frame::trailers(pairs.collect::<HeaderMap>())
     }
 
     async fn read(given: Vec<Given>, recovery: &Recovery<Status>) -> Vec<Result<Frame<Bytes>, Status>> {
@@ -152,7 +152,7 @@ mod tests {
     async fn what_is_good_is_handed_on_and_counts_for_nothing_more() {
         let recovery = recovery();
         let message = || Ok(Frame::data(Bytes::from_static(b"message")));
-        let frames = read(vec![message(), trailers(&[("grpc-status", "0")])], &recovery).await;
+        let frames = read(vec![message(), Ok(trailers(&[("grpc-status", "0")]))], &recovery).await;
         assert_eq!(frames[0].as_ref().unwrap().data_ref().unwrap(), "message");
         assert!(frames[1].as_ref().unwrap().is_trailers());
         assert_eq!((frames.len(), recovery.circuit_breaker().unwrap().snapshot().calls), (2, 0));
@@ -161,16 +161,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failure_in_the_trailers_is_handed_on_and_told() {
         let recovery = recovery();
-        let frames = read(vec![trailers(&[("grpc-status", "5")])], &recovery).await;
+        let frames = read(vec![Ok(trailers(&[("grpc-status", "5")]))], &recovery).await;
         assert_eq!((frames.len(), failures(&recovery)), (1, 0), "not found is no fault of the server");
-        read(vec![trailers(&[("grpc-status", "14")])], &recovery).await;
+        read(vec![Ok(trailers(&[("grpc-status", "14")]))], &recovery).await;
         assert_eq!(failures(&recovery), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn details_in_the_trailers_that_nobody_could_read_are_left_out() {
         let bad = trailers(&[("grpc-status", "13"), ("grpc-status-details-bin", "!!"), ("x-id", "7")]);
-        let frames = read(vec![bad], &recovery()).await;
+        let frames = read(vec![Ok(bad)], &recovery()).await;
         let left = frames[0].as_ref().unwrap().trailers_ref().unwrap();
         assert!(left.contains_key("x-id") && !left.contains_key("grpc-status-details-bin"));
     }
@@ -206,7 +206,7 @@ mod tests {
             .build()
             .unwrap();
         let before = breaker.snapshot();
-        read(vec![trailers(&[("grpc-status", "14")])], &recovery).await;
+        read(vec![Ok(trailers(&[("grpc-status", "14")]))], &recovery).await;
         assert_eq!(breaker.snapshot().failures, before.failures);
     }
 }
