@@ -109,7 +109,7 @@ impl ErrorLayer {
 
     /// Answers 500 when the service behind it panics, before the head of its answer is there. Default: the panic
     /// passes, and ends the connection's task. What panicked is dropped; state that it shares with others must
-    /// bear that. A body that panics while it is sent is not caught.
+    /// bear that. A body that panics while it is sent is not caught, nor is a format.
     #[must_use]
     pub fn catch_panics(self) -> Self {
         self.with(|settings| settings.catches_panics = true)

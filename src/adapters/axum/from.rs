@@ -11,7 +11,7 @@ use crate::classification::Category;
 use crate::classify::{BoxedError, ErrorClassifier, IoErrors, SourceChain};
 use crate::concurrency_limit::Saturated;
 use crate::cooldown::CoolingDown;
-use crate::error::{Reason, RecoveryError};
+use crate::error::{Boxed, Reason, RecoveryError};
 use crate::load_shedder::Shed;
 use crate::rate_limit::{RateLimitReason, RateLimited};
 use crate::rejection::CallError;
@@ -103,29 +103,34 @@ by_value!(Open, Full, RateLimited, Saturated, CoolingDown, Throttled, Shed, Time
 
 impl<E: Into<BoxError>> From<RecoveryError<E>> for Rejection {
     fn from(error: RecoveryError<E>) -> Self {
-        let (attempts, letter) = (error.attempts(), error.dead_letter());
-        let said = match error.reason() {
-            Reason::CircuitOpen(open) => Self::from(open),
-            Reason::BulkheadFull(full) => Self::from(full),
-            Reason::RateLimited(limited) => Self::from(&**limited),
-            Reason::Saturated(saturated) => Self::from(saturated),
-            Reason::CoolingDown(cooling) => Self::from(cooling),
-            Reason::Throttled(throttled) => Self::from(throttled),
-            // Going down is not the fault of who would have been called, and soon somebody else may answer.
-            Reason::ShutDown => Self::refused(Category::ServiceUnavailable, "shutdown", None, error.reason())
-                .back_in(Some(COME_BACK)),
-            reason => {
-                let timed_out = error.is_timeout().then(|| Category::Timeout.into());
-                let answer = timed_out.or(error.classification()).unwrap_or(Category::Internal.into());
-                Self::new(answer).because(reason.name()).back_in(error.retry_in())
-            }
-        }
-        .by(error.name(), attempts, letter);
+        let said = gave_up(&error);
         match error.into_inner() {
             Some(inner) => said.caused_by(inner),
             None => said,
         }
     }
+}
+
+fn gave_up<E>(error: &RecoveryError<E>) -> Rejection {
+    let said = match error.reason() {
+        Reason::CircuitOpen(open) => open.into(),
+        Reason::BulkheadFull(full) => full.into(),
+        Reason::RateLimited(limited) => (&**limited).into(),
+        Reason::Saturated(saturated) => saturated.into(),
+        Reason::CoolingDown(cooling) => cooling.into(),
+        Reason::Throttled(throttled) => throttled.into(),
+        // Going down is not the fault of who would have been called, and soon somebody else may answer.
+        Reason::ShutDown => {
+            Rejection::refused(Category::ServiceUnavailable, "shutdown", None, error.reason())
+                .back_in(Some(COME_BACK))
+        }
+        reason => {
+            let timed_out = error.is_timeout().then(|| Category::Timeout.into());
+            let answer = timed_out.or(error.classification()).unwrap_or(Category::Internal.into());
+            Rejection::new(answer).because(reason.name()).back_in(error.retry_in())
+        }
+    };
+    said.by(error.name(), error.attempts(), error.dead_letter())
 }
 
 impl<R: Into<Self>, E: Into<BoxError>> From<CallError<R, E>> for Rejection {
@@ -137,7 +142,8 @@ impl<R: Into<Self>, E: Into<BoxError>> From<CallError<R, E>> for Rejection {
     }
 }
 
-/// For the errors of services that say no more of themselves, as those of tower's own layers.
+/// For the errors of services that say no more of themselves, as those of tower's own layers. A recovery's error is
+/// known in it if it is [`boxed`](RecoveryError::boxed), or its inner error is of [`std::io`].
 impl From<BoxError> for Rejection {
     fn from(error: BoxError) -> Self {
         match error.downcast::<Self>() {
@@ -161,6 +167,8 @@ fn found(error: &(dyn Error + 'static)) -> Option<Rejection> {
             .or_else(|| link.downcast_ref::<Throttled>().map(Rejection::from))
             .or_else(|| link.downcast_ref::<Shed>().map(Rejection::from))
             .or_else(|| link.downcast_ref::<TimedOut>().map(Rejection::from))
+            .or_else(|| link.downcast_ref::<RecoveryError<Boxed>>().map(gave_up))
+            .or_else(|| link.downcast_ref::<RecoveryError<io::Error>>().map(gave_up))
     })
 }
 

@@ -218,7 +218,9 @@ impl ProtectLayerBuilder {
     }
 
     /// Until when somebody waits for the answer to a request, if that is known. It is not begun after that, and broken
-    /// off at it: 504. Default: nobody knows, and the load shedder takes its own usual deadline.
+    /// off at it: 504. To circuit breaker and concurrency limit such a request was abandoned, as one whose connection
+    /// is gone: what callers allow says nothing of who serves them. Default: nobody knows, and the load shedder takes
+    /// its own usual deadline.
     pub fn deadline<F>(mut self, of: F) -> Self
     where
         F: Fn(&request::Parts) -> Option<Instant> + Send + Sync + 'static,
@@ -238,9 +240,9 @@ impl ProtectLayerBuilder {
         self
     }
 
-    /// Holds the slots of the concurrency limit, the load shedder and the bulkhead until the last byte of the answer's
-    /// body is sent, or the body is dropped. For bodies that cost something while they are made, and for
-    /// clients who read slowly on purpose. Default: they come back when the head of the answer is there.
+    /// Holds the slots of the load shedder, the bulkhead and the concurrency limit until the last byte of the answer's
+    /// body is out, or the body is dropped. For bodies that cost something while they are made; who reads slowly
+    /// holds slots for as long. Default: they come back when the head of the answer is there.
     pub const fn until_body_ends(mut self) -> Self {
         self.rules.until_body_ends = true;
         self

@@ -32,7 +32,7 @@ pub(super) const COME_BACK: Duration = Duration::from_secs(1);
 /// | [`TimedOut`](crate::TimedOut) | 504 |
 /// | [`RecoveryError`](crate::RecoveryError) | as the policy that refused; 504 if time ran out; else by the [category](status_of) that its classifier gave the last error |
 /// | [`CallError`](crate::CallError) | as the policy that refused, or as the box below |
-/// | `Box<dyn Error + Send + Sync>` | as the first of all these in its chain of sources; a failed connection 503, a timeout 504; else 500 |
+/// | `Box<dyn Error + Send + Sync>` | as the first of all these in its chain of sources, of recoveries those that are [boxed](crate::RecoveryError::boxed) or of `std::io`; a failed connection 503, a timeout 504; else 500 |
 ///
 /// `Retry-After` is in whole seconds, rounded up; where nobody knows when to come back it is one second.
 ///

@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get as on_get;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use recoup::axum::{ErrorLayer, ProtectLayer, ProtectLayerBuilder, Rejection};
 use recoup::{
     Bulkhead, Category, CircuitBreaker, CircuitState, ConcurrencyLimit, Instant, LoadShedder, Outcome,
@@ -557,6 +558,51 @@ async fn priority_and_deadline_of_a_request_are_heard() {
         let answer = ask(&app, with("wait-ms", late)).await;
         assert_eq!(answer.status, 504, "{late}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_in_a_hurry_do_not_open_the_circuit_for_all() {
+    let breaker = CircuitBreaker::builder("b").consecutive_failures(1).build().unwrap();
+    let limit = ConcurrencyLimit::aimd().build().unwrap();
+    let layer = |hurry: bool| {
+        let hurry = Duration::from_millis(if hurry { 1 } else { 100_000 });
+        let builder =
+            ProtectLayer::builder().circuit_breaker(breaker.clone()).concurrency_limit(limit.clone());
+        built(builder.timeout(Duration::from_secs(1)).deadline(move |_| Some(Instant::now() + hurry)))
+    };
+    let stalls = |hurry| Router::new().route("/", on_get(std::future::pending::<()>)).layer(layer(hurry));
+    for _ in 0..5 {
+        let answer = ask(&stalls(true), get("/")).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["reason"]), (504, &"deadline".into()));
+    }
+    assert_eq!((breaker.state(), limit.snapshot().samples), (CircuitState::Closed, 0));
+    let answer = ask(&stalls(false), get("/")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["reason"]), (504, &"timed_out".into()));
+    assert_eq!(breaker.state(), CircuitState::Open, "our own limit is another matter");
+}
+
+/// What a body that has ended tells is told even when its task has used its turn up.
+#[tokio::test]
+async fn concurrency_limit_learns_of_a_body_that_ends_in_a_task_without_budget() {
+    let limit = ConcurrencyLimit::aimd().build().unwrap();
+    let layer = built(ProtectLayer::builder().concurrency_limit(limit.clone()).until_body_ends());
+    let app = Router::new().route("/", on_get(async || "some words")).layer(layer);
+    let answer = app.oneshot(get("/")).await.unwrap();
+    assert_eq!(limit.in_flight(), 1);
+    let mut body = answer.into_body();
+    std::future::poll_fn(|cx| {
+        // Each of these takes of the turn, until it is used up.
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..200).map(|_| tokio::sync::oneshot::channel()).unzip();
+        senders.into_iter().for_each(|sender: tokio::sync::oneshot::Sender<()>| sender.send(()).unwrap());
+        let pending = receivers
+            .into_iter()
+            .filter_map(|mut receiver| std::pin::Pin::new(&mut receiver).poll(cx).is_pending().then_some(()));
+        assert!(pending.count() > 0, "the turn is used up");
+        std::pin::Pin::new(&mut body).poll_frame(cx).map(drop)
+    })
+    .await;
+    assert_eq!((limit.in_flight(), limit.snapshot().samples), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -170,6 +170,15 @@ async fn refusal_is_found_in_a_box_however_deep() {
     let error: BoxError = Box::new(Wrapped(Box::new(Wrapped(Box::new(breaker.admit().unwrap_err())))));
     let answer = answered(error).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["policy"]), (503, &"deep".into()));
+    let recovery = failing(Category::Network).circuit_breaker(breaker).build().unwrap();
+    for error in [BoxError::from(error_of(&recovery).await), error_of(&recovery).await.boxed().into()] {
+        let answer = answered(BoxError::from(Wrapped(error))).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
+        assert_eq!(
+            (&answer.json()["reason"], &answer.json()["attempts"]),
+            (&"circuit_open".into(), &0.into())
+        );
+    }
     // One that is in it by value is it.
     let teapot = Rejection::new(Category::Validation).detail("too hot");
     let error: BoxError = Box::new(teapot);
@@ -207,7 +216,7 @@ async fn rate_that_never_lets_it_through_is_429_without_a_moment() {
 
 #[test]
 fn rejection_is_an_error_whose_sources_are_those_behind_it() {
-    let inner = io::Error::new(ErrorKind::Other, "x".parse::<u8>().unwrap_err());
+    let inner = io::Error::other("x".parse::<u8>().unwrap_err());
     let rejection = Rejection::new(Category::Internal).caused_by(inner);
     assert_eq!(rejection.to_string(), "something went wrong");
     assert_eq!(rejection.errors()[0], "invalid digit found in string");

@@ -97,8 +97,16 @@ impl Slots<'_> {
     }
 }
 
+/// How long the service may take, and whose limit that is.
+pub(super) struct Limit {
+    pub(super) time: Duration,
+    /// The caller's: that it was too short says nothing of the service. Else callers who are in a hurry could open
+    /// the circuit for all.
+    pub(super) is_callers: bool,
+}
+
 /// Asks the policies, and says how long the service may take.
-pub(super) async fn admit<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r>, Duration), Rejection> {
+pub(super) async fn admit<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r>, Limit), Rejection> {
     let breaker = rules.circuit_breaker.as_ref();
     let enter = |breaker: &'r CircuitBreaker| breaker.enter(&Now::unread());
     // Until it is served, to be refused or to go away says nothing of the service: a permit fresh from the
@@ -116,10 +124,11 @@ pub(super) async fn admit<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r
         None => None,
     };
     let now = Now::unread();
-    let limit = match asked.deadline {
-        Some(deadline) if deadline <= now.get() => return Err(Rejection::expired()),
-        Some(deadline) => rules.timeout.min(deadline.saturating_duration_since(now.get())),
-        None => rules.timeout,
+    let left = asked.deadline.map(|deadline| deadline.saturating_duration_since(now.get()));
+    let limit = match left {
+        Some(Duration::ZERO) => return Err(Rejection::expired()),
+        Some(left) if left < rules.timeout => Limit { time: left, is_callers: true },
+        _ => Limit { time: rules.timeout, is_callers: false },
     };
     // The circuit may have opened while the request waited in a queue.
     if permit.as_ref().is_some_and(|permit| !permit.is_current()) {

@@ -1,6 +1,7 @@
 //! A body that holds the slots of its request until it ends.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use axum_core::body::Body;
@@ -9,21 +10,20 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::service::Serving;
-use crate::sync::oneshot;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// What is held: a future that owns the slots, and to whom it listens. Dropped, it gives them back.
+/// What is held: a future that owns the slots, and what it looks at. Dropped, it gives them back.
 pub(super) struct Held<E> {
     pub(super) serving: Serving<E>,
-    pub(super) ended: oneshot::Sender<()>,
+    pub(super) ended: Arc<AtomicBool>,
 }
 
 impl<E> Held<E> {
     /// The last byte is out: the slots come back, and those who keep count hear of an answer.
     fn end(mut self) {
-        if self.ended.send(()).is_ok() {
-            // It waits for nothing else, so it ends at once.
-            let _ended = self.serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        }
+        self.ended.store(true, Ordering::Release);
+        // It waits for nothing else, so it ends at once.
+        let _ended = self.serving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
 }
 

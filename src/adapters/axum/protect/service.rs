@@ -17,6 +17,7 @@ use super::body::{Held, HoldingBody};
 use crate::adapters::axum::rejection::Rejection;
 use crate::classification::Outcome;
 use crate::rejection::CallError;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::oneshot;
 use crate::timeout::timeout;
 
@@ -61,8 +62,8 @@ where
 /// body has ended.
 pub(super) type Serving<E> = Pin<Box<dyn Future<Output = Result<Option<Response<Body>>, E>> + Send>>;
 
-/// The answer, and whom to tell when its body has ended.
-type Head = (Response<Body>, oneshot::Sender<()>);
+/// The answer, and where to say that its body has ended.
+type Head = (Response<Body>, Arc<AtomicBool>);
 
 /// The answer of a [`ProtectService`].
 ///
@@ -128,8 +129,11 @@ where
         Err(rejection) => return Ok(Some(rejection.into_response())),
     };
     let request = Request::from_parts(parts, body);
-    let (response, outcome) = match timeout(limit, || answer(inner, request)).await {
+    let (response, outcome) = match timeout(limit.time, || answer(inner, request)).await {
         Ok(response) => judged(&rules, response),
+        Err(CallError::Rejected(_)) if limit.is_callers => {
+            (Rejection::expired().into_response(), Outcome::Abandoned)
+        }
         Err(CallError::Rejected(timed_out)) => (Rejection::from(timed_out).into_response(), Outcome::Failure),
         Err(CallError::Operation(error)) => {
             way.failed();
@@ -141,12 +145,12 @@ where
         held.settle(load);
         return Ok(Some(response));
     }
-    let (ended, end) = oneshot::channel();
+    let ended = Arc::new(AtomicBool::new(false));
     // Who does not take it has gone, and then all of this is dropped.
-    let _taken = hand_over.send((response, ended));
-    if end.await.is_ok() {
-        held.settle(load);
-    }
+    let _taken = hand_over.send((response, Arc::clone(&ended)));
+    // Nobody has to be woken: who ends the body polls this, and nobody else does then.
+    poll_fn(|_| if ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }).await;
+    held.settle(load);
     Ok(None)
 }
 
@@ -163,7 +167,7 @@ where
 /// What an answer says of the load that the service bears. An error that comes quickly is no fast answer.
 fn load(response: &Response<Body>, outcome: Outcome) -> Outcome {
     match response.status().as_u16() {
-        429 | 503 | 504 | 529 if outcome != Outcome::Ignored => Outcome::Failure,
+        429 | 503 | 504 | 529 if matches!(outcome, Outcome::Failure | Outcome::Success) => Outcome::Failure,
         0..400 => Outcome::Success,
         _ => Outcome::Ignored,
     }
