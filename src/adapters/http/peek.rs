@@ -239,6 +239,7 @@ mod tests {
         StreamBody::new(futures::stream::iter(frames))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "one of the frames of a body that may fail")]
     fn data(text: &'static str) -> Result<Frame<Bytes>, &'static str> {
         Ok(Frame::data(Bytes::from_static(text.as_bytes())))
     }

@@ -203,7 +203,7 @@ fn bodies_that_are_no_json_or_too_long_say_nothing() {
         [&spent[..20], "{", "null", "[1,2]", "\"x\"", "1e999", deep.as_str(), r#"{"error":[{"code":1}]}"#];
     for body in text {
         let answer = judge(&responses, 429, None, body).unwrap();
-        assert_eq!(answer.advice(), Advice::Retry, "{:.20}", body);
+        assert_eq!(answer.advice(), Advice::Retry, "{body:.20}");
     }
     let answer = responses.judge(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), b"\xff{\"error\":\xfe}");
     assert_eq!(answer.unwrap().advice(), Advice::Retry);
