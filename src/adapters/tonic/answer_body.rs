@@ -25,7 +25,8 @@ pin_project! {
         // None once it was cut short.
         #[pin]
         inner: Option<B>,
-        recovery: Recovery<Status>,
+        // None for the body of nobody's answer.
+        recovery: Option<Recovery<Status>>,
         until: Option<Instant>,
         #[pin]
         timer: Timer,
@@ -34,7 +35,14 @@ pin_project! {
 
 impl<B> AnswerBody<B> {
     pub(super) const fn new(inner: B, recovery: Recovery<Status>, until: Option<Instant>) -> Self {
-        Self { inner: Some(inner), recovery, until, timer: Timer::idle() }
+        Self { inner: Some(inner), recovery: Some(recovery), until, timer: Timer::idle() }
+    }
+}
+
+/// An empty body, which an interceptor outside puts where there is no answer.
+impl<B> Default for AnswerBody<B> {
+    fn default() -> Self {
+        Self { inner: None, recovery: None, until: None, timer: Timer::idle() }
     }
 }
 
@@ -54,7 +62,7 @@ where
                 if let Some(trailers) = frame.trailers_mut() {
                     tidy(trailers);
                     if let Some(status) = failure(trailers) {
-                        tell(this.recovery, &status);
+                        tell(this.recovery.as_ref(), &status);
                     }
                 }
                 return Poll::Ready(Some(Ok(frame)));
@@ -67,7 +75,7 @@ where
                 Status::deadline_exceeded("the deadline has passed")
             }
         };
-        tell(this.recovery, &status);
+        tell(this.recovery.as_ref(), &status);
         // What is left of it is nobody's: the server learns that.
         this.inner.set(None);
         this.timer.disarm();
@@ -86,7 +94,8 @@ where
 /// Tells the circuit of an answer that failed after its head. The vote of the call was given with that, for who
 /// knows how long a stream will be; so this is one more, and only where it cannot be taken for that of a probe.
 #[cold]
-fn tell(recovery: &Recovery<Status>, status: &Status) {
+fn tell(recovery: Option<&Recovery<Status>>, status: &Status) {
+    let Some(recovery) = recovery else { return };
     let Some(breaker) = recovery.circuit_breaker() else { return };
     let answer = recovery.classify(status);
     let (outcome, now) = (Outcome::from(answer.health()), Now::unread());

@@ -10,9 +10,11 @@ use http::{Request, Response};
 use recoup::tonic::{Hedging, recovery_error};
 use recoup::{Bulkhead, CircuitBreaker, Outcome, Reason, Window};
 use tonic::body::Body;
+use tonic::service::interceptor::InterceptedService;
 use tower::limit::ConcurrencyLimit;
 use tower::{Service, ServiceExt};
 
+use super::super::echo::{Reply, message};
 use super::*;
 
 type Ends = Result<Response<Body>, Status>;
@@ -153,4 +155,65 @@ async fn call_that_is_dropped_after_any_poll_gives_back_what_it_held() {
         assert!(ended > 0 && ended < 60, "{ended}");
         service.oneshot(request()).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn interceptors_stand_outside_and_inside_of_the_layer() {
+    let echo = Echo::new([Reply::fail(Code::Unavailable)]);
+    let served = echo.serve().await;
+    let layer = layer().idempotent(UNARY);
+    let count = Arc::new(Mutex::new([0, 0]));
+    let counting = |nth: usize| {
+        let count = Arc::clone(&count);
+        move |request: tonic::Request<()>| {
+            count.lock().unwrap()[nth] += 1;
+            Ok(request)
+        }
+    };
+    let inside = InterceptedService::new(served.channel(), counting(1));
+    let mut client = EchoClient::with_interceptor(layer.layer(inside), counting(0));
+    client.unary(message("a")).await.unwrap();
+    assert_eq!(*count.lock().unwrap(), [1, 2], "once for the call, and once for each attempt");
+
+    let refuses = |_: tonic::Request<()>| Err(Status::unauthenticated("no token"));
+    let inside = InterceptedService::new(served.channel(), refuses);
+    let status = EchoClient::new(layer.layer(inside)).unary(message("b")).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "no token"));
+    assert_eq!(recovery_error(&status).unwrap().attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o1_each_attempt_and_each_hedge_has_a_span_of_its_own() {
+    let spans = Arc::new(Mutex::new(Vec::new()));
+    let _guard = tracing::subscriber::set_default(Spans(Arc::clone(&spans)));
+    let inner = Strict::new([away(), away()], 0);
+    layer().idempotent(UNARY).layer(inner).oneshot(request()).await.unwrap();
+    assert_eq!(*spans.lock().unwrap(), ["recoup.attempt"; 3]);
+    spans.lock().unwrap().clear();
+    let inner = Strict::new([away()], 0);
+    let hedging = Hedging::builder().non_fatal_codes([Code::Unavailable]).build().unwrap();
+    let layer = layer().method(UNARY, MethodPolicy::new().hedge(hedging));
+    layer.layer(inner).oneshot(request()).await.unwrap();
+    assert_eq!(*spans.lock().unwrap(), ["recoup.attempt"; 2]);
+}
+
+/// Writes down the names of the spans that begin.
+struct Spans(Arc<Mutex<Vec<&'static str>>>);
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "recoup"
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let mut names = self.0.lock().unwrap();
+        names.push(span.metadata().name());
+        tracing::span::Id::from_u64(names.len() as u64)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
 }
