@@ -134,7 +134,8 @@ async fn call_that_is_dropped_after_any_poll_gives_back_what_it_held() {
         }
     });
     let hedging = Hedging::builder().max_attempts(4).delay(5 * MS).non_fatal_codes([Code::Unavailable]);
-    let policies = [retried(|retry| retry), MethodPolicy::new().hedge(hedging.build().unwrap())];
+    let quick = retried(|retry| retry.initial_backoff(5 * MS).max_backoff(20 * MS));
+    let policies = [quick, MethodPolicy::new().hedge(hedging.build().unwrap())];
     for policy in policies {
         let recovery = built(|builder| builder.bulkhead(Bulkhead::builder(2)).deadline(3_600_000 * MS));
         let service = GrpcLayer::new(recovery.clone()).otherwise(policy).layer(slow);
@@ -185,6 +186,9 @@ async fn interceptors_stand_outside_and_inside_of_the_layer() {
 #[tokio::test(start_paused = true)]
 async fn o1_each_attempt_and_each_hedge_has_a_span_of_its_own() {
     let spans = Arc::new(Mutex::new(Vec::new()));
+    // While there is but one subscriber, a span that another thread meets first is asked of that thread's alone, and
+    // then it is off for all of them.
+    let _second = tracing::Dispatch::new(Spans(Arc::default()));
     let _guard = tracing::subscriber::set_default(Spans(Arc::clone(&spans)));
     let inner = Strict::new([away(), away()], 0);
     layer().idempotent(UNARY).layer(inner).oneshot(request()).await.unwrap();
