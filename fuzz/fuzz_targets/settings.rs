@@ -94,7 +94,7 @@ struct Letters {
     max_payload: Option<usize>,
     drop_oldest: bool,
     time_to_live: Option<Span>,
-    park_after: Option<Count>,
+    quarantine_after: Option<Count>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -153,7 +153,7 @@ const SETTINGS: [&str; 36] = [
     "minimum_calls",
     "on_empty_budget",
     "open_for",
-    "park_after",
+    "quarantine_after",
     "queue",
     "ramp",
     "share",
@@ -290,7 +290,7 @@ impl Letters {
             max_bytes: self.max_bytes,
             max_payload: self.max_payload,
             time_to_live: self.time_to_live,
-            park_after: self.park_after,
+            quarantine_after: self.quarantine_after,
         )
     }
 }
@@ -403,7 +403,7 @@ async fn serve(recovery: &Recovery<Answer>, input: &Input) {
     if let Some(letters) = recovery.dead_letters() {
         let kept = letters.peek(&LetterFilter::new(), usize::MAX).await.expect("it is in memory");
         let stats = letters.stats().await.expect("it is in memory");
-        assert!(kept.len() as u64 <= stats.ready + stats.leased + stats.parked, "{stats:?}");
+        assert!(kept.len() as u64 <= stats.ready + stats.leased + stats.quarantined, "{stats:?}");
     }
 }
 
