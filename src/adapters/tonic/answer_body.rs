@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn open_circuit_hears_nothing_from_the_answers_of_before() {
         let breaker = CircuitBreaker::builder("echo").build().unwrap();
-        breaker.trip();
+        breaker.force_open();
         let recovery: Recovery<Status> = Recovery::builder("echo")
             .classifier(GrpcErrors)
             .circuit_breaker(breaker.clone())
