@@ -594,7 +594,9 @@ async fn concurrency_limit_learns_of_a_body_that_ends_in_a_task_without_budget()
         // Each of these takes of the turn, until it is used up.
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..200).map(|_| tokio::sync::oneshot::channel()).unzip();
-        senders.into_iter().for_each(|sender: tokio::sync::oneshot::Sender<()>| sender.send(()).unwrap());
+        for sender in senders {
+            sender.send(()).unwrap();
+        }
         let pending = receivers
             .into_iter()
             .filter_map(|mut receiver| std::pin::Pin::new(&mut receiver).poll(cx).is_pending().then_some(()));
