@@ -595,7 +595,7 @@ async fn concurrency_limit_learns_of_a_body_that_ends_in_a_task_without_budget()
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..200).map(|_| tokio::sync::oneshot::channel()).unzip();
         for sender in senders {
-            sender.send(()).unwrap();
+            tokio::sync::oneshot::Sender::send(sender, ()).unwrap();
         }
         let pending = receivers
             .into_iter()
