@@ -16,6 +16,23 @@ pin_project! {
     ///
     /// With [`until_body_ends`](super::ProtectLayerBuilder::until_body_ends) it holds the call's slots until its trailers
     /// were taken, or until it is dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
+    /// use recoup::{Bulkhead, tonic::ProtectLayer};
+    /// use tonic::body::Body;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// let bulkhead = Bulkhead::builder(1).build()?;
+    /// let protect = ProtectLayer::builder().bulkhead(&bulkhead).until_body_ends().build()?;
+    /// # fn stream() -> Body { Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"a message"))) }
+    /// let inner = service_fn(|_: http::Request<Body>| async { Ok::<_, ()>(http::Response::new(stream())) });
+    /// let answer = protect.layer(inner).oneshot(http::Request::new(Body::empty())).await;
+    /// assert_eq!(bulkhead.in_use(), 1, "its body holds the slot");
+    /// drop(answer);
+    /// assert_eq!(bulkhead.in_use(), 0);
+    /// # Ok(()) }
+    /// ```
     pub struct ProtectBody<B> {
         #[pin]
         body: Option<B>,

@@ -18,6 +18,21 @@ use super::{ProtectBody, Refusal, Rules};
 
 /// A service in a [`ProtectLayer`](super::ProtectLayer). It is always ready: the policies are asked before its inner
 /// service's readiness, and that is waited for in the answer.
+///
+/// ```
+/// use recoup::tonic::{ProtectLayer, ProtectService};
+/// use tonic::server::NamedService;
+/// use tower::Layer;
+///
+/// struct EchoServer; // made by tonic's generator
+/// impl NamedService for EchoServer {
+///     const NAME: &'static str = "echo.v1.Echo";
+/// }
+/// let service: ProtectService<_> = ProtectLayer::builder().build()?.layer(EchoServer);
+/// fn name<S: NamedService>(_: &S) -> &'static str { S::NAME }
+/// assert_eq!(name(&service), "echo.v1.Echo");
+/// # Ok::<(), recoup::SettingError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ProtectService<S> {
     inner: S,
@@ -63,6 +78,21 @@ type Served<B, E> = Pin<Box<dyn Future<Output = Result<Response<ProtectBody<B>>,
 
 pin_project! {
     /// The answer of a [`ProtectService`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), recoup::SettingError> {
+    /// use recoup::tonic::ProtectLayer;
+    /// use tonic::body::Body;
+    /// use tower::{Layer, Service, service_fn};
+    ///
+    /// let inner = service_fn(|_: http::Request<Body>| async { Ok::<_, ()>(http::Response::new(Body::empty())) });
+    /// let mut service = ProtectLayer::builder().build()?.layer(inner);
+    /// let mut late = http::Request::new(Body::empty());
+    /// late.headers_mut().insert("grpc-timeout", "0m".parse().unwrap());
+    /// let answer = service.call(late).await.unwrap();
+    /// assert_eq!(answer.headers()["grpc-status"], "4", "DEADLINE_EXCEEDED");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
