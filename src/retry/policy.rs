@@ -364,6 +364,7 @@ impl<L> RetryPolicyBuilder<L> {
         if let Some(own) = self.own {
             self.rules.throttle = Some(own.unchecked());
         }
+        self.rules.is_plain = self.rules.budget.is_none();
         RetryPolicy { rules: Arc::new(self.rules), limits: PhantomData }
     }
 

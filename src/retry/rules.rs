@@ -51,6 +51,8 @@ pub(crate) struct RetryRules {
     pub(super) dice: Dice,
     pub(crate) throttle: Option<Throttle>,
     pub(crate) budget: Option<RetryBudget>,
+    /// Whether there is no budget, where it is asked for on the way of every call.
+    pub(crate) is_plain: bool,
     pub(crate) on_empty: OnEmptyBudget,
     pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
@@ -87,6 +89,7 @@ impl RetryRules {
             dice: Dice::Fresh,
             throttle: None,
             budget: None,
+            is_plain: true,
             on_empty: OnEmptyBudget::Fail,
             attempt_timeout: None,
             deadline: None,

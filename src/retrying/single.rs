@@ -85,7 +85,7 @@ impl<'p, E: 'p, C: ErrorClassifier<E>, L: TimeLimits> Policies<'p, E> for Single
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.rules.budget.is_none()
+        self.rules.is_plain
     }
 
     fn classify(&self, error: &E) -> Classification {
