@@ -64,7 +64,7 @@ pub struct CallContext<'p> {
 pub(crate) struct Own {
     /// Its limits in time are the recovery's all the same.
     pub(crate) retry: Option<RetryPolicy<Timed>>,
-    /// Asked instead of the recovery's throttle and budget.
+    /// Asked instead of the recovery's budget. Who gives one also calls a shard without a throttle.
     pub(crate) budget: Option<RetryBudget>,
 }
 

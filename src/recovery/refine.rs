@@ -1,6 +1,6 @@
 //! What a protocol asks of a recovery, and says of a call, beyond what a classifier knows.
 
-use super::{ExecuteWithRecovery, Judged, Recovery};
+use super::{ExecuteWithRecovery, Judged, Recovery, Shard};
 use crate::call::{Judge, Limits, Refines, Repeats};
 use crate::classification::Classification;
 use crate::error::CannotRepeat;
@@ -9,6 +9,11 @@ impl<E> Recovery<E> {
     /// The limits in time of its calls.
     pub(crate) fn limits(&self) -> Limits {
         self.parts.limits
+    }
+
+    /// Its whole, but for its throttle: for calls that have a budget instead.
+    pub(crate) fn unthrottled(&self) -> Shard {
+        Shard { throttle: None, breaker: self.parts.whole.breaker.clone() }
     }
 
     /// What its classifier says of an error.

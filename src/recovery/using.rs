@@ -125,10 +125,7 @@ impl<'r, E: 'r, J: Repeats + Refines<E>> Policies<'r, E> for Judged<'r, E, J> {
     }
 
     fn throttle(&self) -> Option<&Throttle> {
-        match self.own() {
-            Some(Own { budget: Some(_), .. }) => None,
-            _ => self.using.shard.throttle.as_ref(),
-        }
+        self.using.shard.throttle.as_ref()
     }
 
     fn budget(&self) -> Option<&RetryBudget> {

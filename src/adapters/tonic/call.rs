@@ -78,7 +78,12 @@ where
             }
         }
     };
-    let answer = execute_with_recovery(settings.recovery.with_context(&context), attempts)
+    let unthrottled = settings.throttling.as_ref().map(|_| settings.recovery.unthrottled());
+    let mut using = settings.recovery.with_context(&context);
+    if let Some(unthrottled) = &unthrottled {
+        using = using.on(unthrottled);
+    }
+    let answer = execute_with_recovery(using, attempts)
         .refine(|status, answer| call.refine(status, answer))
         .repeat_if(|failed| call.may_repeat(failed))
         .await;
