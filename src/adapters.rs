@@ -3,6 +3,8 @@
 pub mod attribute;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+mod by;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "moka")]

@@ -5,6 +5,7 @@ mod errors;
 mod protect;
 mod rejections;
 mod seed;
+mod waits;
 
 use std::net::SocketAddr;
 

@@ -217,8 +217,8 @@ impl ProtectLayerBuilder {
         self
     }
 
-    /// Until when somebody waits for the answer to a request, if that is known. It is not begun after that, and broken
-    /// off at it: 504. To circuit breaker and concurrency limit such a request was abandoned, as one whose connection
+    /// Until when somebody waits for the answer to a request, if that is known. It waits in no queue for longer, is
+    /// not begun after that, and broken off at it: 504. To circuit breaker and concurrency limit such a request was abandoned, as one whose connection
     /// is gone: what callers allow says nothing of who serves them. Default: nobody knows, and the load shedder takes
     /// its own usual deadline.
     pub fn deadline<F>(mut self, of: F) -> Self

@@ -3,7 +3,6 @@
 mod admit;
 mod body;
 mod builder;
-mod by;
 mod held;
 mod refusal;
 mod service;

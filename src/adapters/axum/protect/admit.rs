@@ -6,13 +6,14 @@ use http::request::Parts;
 
 use super::Rules;
 use crate::adapters::axum::rejection::Rejection;
+use crate::adapters::by::by;
 use crate::bulkhead::Slot;
 use crate::circuit_breaker::{CircuitBreaker, Permit};
 use crate::classification::Outcome;
 use crate::concurrency_limit::InFlight;
 use crate::load_shedder::{Serving, Shed, ShedReason, Work};
 use crate::priority::Priority;
-use crate::time::{Instant, Now};
+use crate::time::{self, Instant, Now};
 
 /// What the policies want to know of a request.
 pub(super) struct Asked {
@@ -105,8 +106,17 @@ pub(super) struct Limit {
     pub(super) is_callers: bool,
 }
 
-/// Asks the policies, and says how long the service may take.
+/// Asks the policies, and waits for them no longer than somebody waits for the answer. Says how long the service may
+/// take.
 pub(super) async fn admit<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r>, Limit), Rejection> {
+    let Some(deadline) = asked.deadline else { return pass(rules, asked).await };
+    if deadline <= time::now() {
+        return Err(Rejection::expired());
+    }
+    by(deadline, pass(rules, asked)).await.unwrap_or_else(|| Err(Rejection::expired()))
+}
+
+async fn pass<'r>(rules: &'r Rules, asked: &Asked) -> Result<(Way<'r>, Limit), Rejection> {
     let breaker = rules.circuit_breaker.as_ref();
     let enter = |breaker: &'r CircuitBreaker| breaker.enter(&Now::unread());
     // Until it is served, to be refused or to go away says nothing of the service: a permit fresh from the

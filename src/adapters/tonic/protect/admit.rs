@@ -2,9 +2,9 @@
 
 use http::HeaderMap;
 
-use super::by::by;
 use super::held::Held;
 use super::{Refusal, Rules};
+use crate::adapters::by::by;
 use crate::adapters::tonic::deadline;
 use crate::load_shedder::Work;
 use crate::priority::Priority;
