@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -164,7 +165,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ErrorFuture {
-        let (inner, settings) = (self.inner.clone(), Arc::clone(&self.settings));
+        // Kept here, what somebody had it reserve before it was given to us would be kept for ever.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
+        let settings = Arc::clone(&self.settings);
         let asked = Asked::of(&mut request);
         let answering = async move {
             let serving = serve(inner, request);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -53,7 +54,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> ProtectFuture<S::Error> {
         let (hand_over, head) = oneshot::channel();
-        let (rules, inner) = (Arc::clone(&self.rules), self.inner.clone());
+        // Kept here, what somebody had it reserve before it was given to us would be kept for ever.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
+        let rules = Arc::clone(&self.rules);
         ProtectFuture { serving: Some(Box::pin(serve(rules, inner, request, hand_over))), head }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -69,7 +70,10 @@ where
         let (parts, body) = request.into_parts();
         let asked = Asked::of(self.rules.priority(&parts), &parts.headers);
         let request = Request::from_parts(parts, body);
-        let served = serve(Arc::clone(&self.rules), asked, self.inner.clone(), request);
+        // Kept here, what somebody had it reserve before it was given to us would be kept for ever.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
+        let served = serve(Arc::clone(&self.rules), asked, inner, request);
         ProtectFuture { served: Box::pin(served) }
     }
 }

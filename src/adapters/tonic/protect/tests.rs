@@ -454,6 +454,10 @@ async fn c4_instance_that_was_ready_takes_the_call_and_refusals_do_not_wait_for_
     for _ in 0..3 {
         limited.ready().await.unwrap().call(request(&[])).await.unwrap();
     }
+    let mut reserved = tower::limit::ConcurrencyLimit::new(Prompt::default(), 1);
+    reserved.ready().await.unwrap();
+    let answer = layer.layer(reserved).call(request(&[]));
+    tokio::time::timeout(SECOND, answer).await.expect("its only place is its own").unwrap();
 
     let never = layer.layer(Mindful { ready: false, never: true });
     let mut waits = task::spawn(never.clone().oneshot(request(&[])));
