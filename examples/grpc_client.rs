@@ -80,13 +80,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut client = EchoClient::new(layer.layer(channel));
     let hello = || Message { text: "hello".to_owned() };
 
+    println!("client: a call; the server fails twice, and the second time says when to come back");
     println!("client: {:?}", client.unary(hello()).await?.into_inner().text);
 
+    println!("client: a stream; it breaks off after its first message");
     let mut stream = client.server_stream(hello()).await?.into_inner();
     let (first, then) = (stream.message().await?, stream.message().await);
     println!("client: {first:?}, and then: {:?}; not retried", then.map_err(|status| status.code()));
 
-    let _slot = bulkhead.try_acquire()?; // the server has too much to do
+    println!("client: a call; the only slot of the server is taken");
+    let _slot = bulkhead.try_acquire()?;
     if let Err(status) = client.unary(hello()).await {
         let attempts = recovery_error(&status).map_or(0, RecoveryError::attempts);
         println!("client: {:?} after {attempts} attempts: {}", status.code(), status.message());

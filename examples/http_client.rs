@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .observer(Arc::new(print_waits))
         .build()?;
     // reqwest repeats some requests by itself, and nobody counts them: off with it.
-    let client = reqwest::Client::builder().retry(reqwest::retry::never()).build()?;
+    let client = reqwest::Client::builder().retry(reqwest::retry::never()).no_proxy().build()?;
 
     println!("GET: the first answer is 503 with `Retry-After: 1`, the second never comes");
     let response = client.get(format!("{server}/catalogue")).recover(&recovery).send().await?;
@@ -48,9 +48,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("POST to where nobody listens: nothing was sent, so it is tried again");
     match client.post("http://127.0.0.1:1/").recover(&recovery).send().await {
         Ok(response) => println!("  {}", response.status()),
-        Err(error) => println!("  {error}"),
+        Err(error) => println!("  {error}: {}", cause(&error)),
     }
     Ok(())
+}
+
+fn cause(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    error.source().map_or(error, cause)
 }
 
 fn print_waits(event: &Event<'_>) {

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let limit = Duration::from_millis(100);
     let (of_proxy, _) = serve(proxy::proxy(format!("http://{of_store}"), limit, Jitter::Full, log)?).await?;
 
-    let (client, number) = (reqwest::Client::new(), std::cell::Cell::new(0));
+    let (client, number) = (reqwest::Client::builder().no_proxy().build()?, std::cell::Cell::new(0));
     let ask = async |what: &str, method: Method, path: &str| -> reqwest::Result<()> {
         number.set(number.get() + 1);
         println!("{what}: {method} {path}");

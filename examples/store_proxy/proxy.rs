@@ -13,7 +13,7 @@ use http::{Method, Uri};
 use recoup::axum::{Alerts, ErrorLayer, Format, Rejection, RequestId};
 use recoup::http::Responses;
 use recoup::reqwest::{Recover, ReqwestErrors};
-use recoup::{CallContext, Event, Jitter, Recovery, RetryBudget, RetryPolicy, SettingError};
+use recoup::{CallContext, Category, Event, Jitter, Recovery, RetryBudget, RetryPolicy, SettingError};
 
 type Log = Arc<dyn Fn(String) + Send + Sync>;
 
@@ -54,8 +54,9 @@ fn recovery(limit: Duration, jitter: Jitter, log: Log) -> Result<Recovery<reqwes
         .budget(RetryBudget::builder().reserve(50).capacity(50).build()?); // an outage is met by no storm of retries
     let watch = move |event: &Event<'_>| match event {
         Event::AttemptFailed { call, attempt, classification: failed } => {
-            let status = failed.status_code().map(|status| format!(" {status}")).unwrap_or_default();
-            log(format!("{} attempt {attempt}: {}{status}", who(call), failed.category()));
+            let of = if failed.category() == Category::Network { " os error" } else { "" };
+            let code = failed.status_code().map(|code| format!("{of} {code}")).unwrap_or_default();
+            log(format!("{} attempt {attempt}: {}{code}", who(call), failed.category()));
         }
         Event::RetryScheduled { call, attempt, delay, .. } => {
             log(format!("{} attempt {} in {delay:?}", who(call), attempt + 1));

@@ -147,6 +147,7 @@ async fn store_that_is_away_ends_in_529_and_its_address_stays_inside() {
     let told = proxied.ask(Method::GET, "/state/chat-1").await;
     assert_eq!((told.status, told.json()), (529, overloaded("the service cannot answer now")));
     assert!(!told.text.contains(&gone.port().to_string()), "{}", told.text);
+    assert!(proxied.log()[0].starts_with("r1 GET /state/chat-1 attempt 1: network os error "));
     let last = proxied.log().pop().unwrap();
     assert!(last.contains(&gone.to_string()) && last.contains("refused"), "the log has the error: {last}");
     assert_eq!(proxied.log().iter().filter(|line| line.contains(" in ")).count(), 3);
@@ -204,10 +205,12 @@ async fn with_jitter_no_wait_is_longer_than_the_exponential_one() {
     let most = [20.0, 40.0, 80.0];
     let mut seen = 0;
     for ((_, wait), most) in waits.zip(most) {
-        let milliseconds: f64 = match wait.strip_suffix("ms") {
-            Some(number) => number.parse().unwrap(),
-            None => 0.0, // written in microseconds
-        };
+        let units = [("ms", 1.0), ("µs", 1e-3), ("ns", 1e-6), ("s", 1e3)];
+        let milliseconds = units.iter().find_map(|(unit, length)| {
+            let number: f64 = wait.strip_suffix(unit)?.parse().ok()?;
+            Some(number * length)
+        });
+        let milliseconds = milliseconds.expect("a wait");
         assert!(milliseconds <= most, "{wait} of {most} ms");
         seen += 1;
     }
