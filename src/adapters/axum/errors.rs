@@ -22,7 +22,7 @@ use super::format::Format;
 use super::rejection::Rejection;
 use super::report::Report;
 use super::request_id::{RequestId, X_REQUEST_ID};
-use super::rewrite;
+use super::rewrite::{self, SeenTo};
 use crate::classification::Category;
 
 /// Turns whatever goes wrong behind it into answers of one format, with the request's id, and tells of it.
@@ -35,7 +35,9 @@ use crate::classification::Category;
 /// - All other answers pass as they are, with the request's id.
 /// - [Alerts](Self::alerts) are told of every answer of 500 and above, and of every critical error.
 ///
-/// It is asked last and answers first: put it around all other layers, with `Router::layer` as the last one.
+/// It is asked last and answers first: put it around all other layers, with `Router::layer` as the last one. Where
+/// there are two around each other, the one further in writes the answer, and of those that have alerts the innermost
+/// tells them.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -243,15 +245,9 @@ impl Asked {
 impl Settings {
     fn answer(&self, served: Result<Response<Body>, Rejection>, asked: &Asked) -> Response<Body> {
         let mut response = match served {
-            Ok(response) if rewrite::is_seen_to(&response) => response,
-            Ok(mut response) => match response.extensions_mut().remove::<Rejection>() {
-                Some(rejection) => {
-                    // What somebody has changed on the way is meant so.
-                    let changed = response.status() != rejection.status();
-                    let status = if changed { response.status() } else { self.status(&rejection) };
-                    self.write(Some(response), &rejection, status, asked)
-                }
-                None => self.pass(response, asked),
+            Ok(response) => match rewrite::seen_to(&response) {
+                Some(seen) => self.pass_on(response, seen, asked),
+                None => self.first(response, asked),
             },
             Err(rejection) => {
                 let status = self.status(&rejection);
@@ -261,6 +257,28 @@ impl Settings {
         if let Some(id) = asked.id.header() {
             // Whatever stands there, ours is the one under which alerts have it.
             response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+
+    /// An answer that no layer has seen yet.
+    fn first(&self, mut response: Response<Body>, asked: &Asked) -> Response<Body> {
+        let Some(rejection) = response.extensions_mut().remove::<Rejection>() else {
+            return self.pass(response, asked);
+        };
+        // What somebody has changed on the way is meant so.
+        let changed = response.status() != rejection.status();
+        let status = if changed { response.status() } else { self.status(&rejection) };
+        self.write(Some(response), &rejection, status, asked)
+    }
+
+    /// An answer that a layer further in has seen to. If that had nobody to tell, this may have.
+    fn pass_on(&self, mut response: Response<Body>, seen: SeenTo, asked: &Asked) -> Response<Body> {
+        if !seen.is_told {
+            let known = response.extensions().get::<Rejection>();
+            let rejection = known.cloned().unwrap_or_else(|| Rejection::bare(seen.status));
+            let is_told = self.tell(&self.report(&rejection, seen.status, asked));
+            rewrite::see_to(&mut response, SeenTo { is_told, ..seen });
         }
         response
     }
@@ -290,13 +308,13 @@ impl Settings {
         asked: &Asked,
     ) -> Response<Body> {
         let report = self.report(rejection, status, asked);
-        self.tell(&report);
+        let is_told = self.tell(&report);
         let mut response = self.format.response(&report);
         if let Some(before) = before {
             let own_hint = Report { status: rejection.status(), ..report }.retry_after_seconds();
             response = rewrite::over(before, response, own_hint);
         }
-        rewrite::see_to(&mut response);
+        rewrite::see_to(&mut response, SeenTo { status, is_told });
         rewrite::remember(&mut response, rejection);
         response
     }
@@ -309,15 +327,14 @@ impl Settings {
             return self.write(Some(response), &Rejection::bare(status), status, asked);
         }
         if status.as_u16() >= 500 {
-            self.tell(&self.report(&Rejection::bare(status), status, asked));
-            rewrite::see_to(&mut response);
+            let is_told = self.tell(&self.report(&Rejection::bare(status), status, asked));
+            rewrite::see_to(&mut response, SeenTo { status, is_told });
         }
         response
     }
 
-    fn tell(&self, report: &Report<'_>) {
-        if let Some(alerts) = &self.alerts {
-            alerts.tell(report);
-        }
+    /// Whether there is somebody to tell.
+    fn tell(&self, report: &Report<'_>) -> bool {
+        self.alerts.as_ref().inspect(|alerts| alerts.tell(report)).is_some()
     }
 }

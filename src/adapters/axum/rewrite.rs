@@ -2,10 +2,10 @@
 
 use axum_core::body::Body;
 use axum_core::response::Response;
-use http::HeaderValue;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER, TRANSFER_ENCODING,
 };
+use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use super::rejection::Rejection;
@@ -13,14 +13,19 @@ use super::rejection::Rejection;
 /// Stands in the extensions of an answer that an `ErrorLayer` has seen to: one further out lets it pass, and tells
 /// nobody again.
 #[derive(Clone, Copy)]
-struct SeenTo;
-
-pub(super) fn is_seen_to(response: &Response<Body>) -> bool {
-    response.extensions().get::<SeenTo>().is_some()
+pub(super) struct SeenTo {
+    /// The status before the format changed it.
+    pub(super) status: StatusCode,
+    /// Whether there were alerts to be told.
+    pub(super) is_told: bool,
 }
 
-pub(super) fn see_to(response: &mut Response<Body>) {
-    response.extensions_mut().insert(SeenTo);
+pub(super) fn seen_to(response: &Response<Body>) -> Option<SeenTo> {
+    response.extensions().get::<SeenTo>().copied()
+}
+
+pub(super) fn see_to(response: &mut Response<Body>, seen: SeenTo) {
+    response.extensions_mut().insert(seen);
 }
 
 /// Whether it surely has no body.

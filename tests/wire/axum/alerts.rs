@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::routing::get as on_get;
 use http::StatusCode;
 use recoup::Category;
-use recoup::axum::{Alert, Alerts, AlertsBuilder, ErrorLayer, Rejection};
+use recoup::axum::{Alert, Alerts, AlertsBuilder, ErrorLayer, Format, Rejection};
 
 use super::{ask, get};
 
@@ -67,6 +67,31 @@ async fn every_answer_of_500_and_above_and_every_critical_error_is_told() {
     }
     ask(&app, get("/own/404")).await;
     assert_eq!(heard.all().len(), before + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn layer_that_has_nobody_to_tell_leaves_it_to_the_one_around_it() {
+    let heard = Heard::default();
+    let alerts = heard.alerts().build().unwrap();
+    let inner =
+        ErrorLayer::new().format(Format::anthropic()).status_for(Category::Network, StatusCode::BAD_GATEWAY);
+    let app = Router::new()
+        .route("/rejects", on_get(async || Rejection::new(Category::Network).caused_by("disk 3")))
+        .route("/own", on_get(async || (StatusCode::SERVICE_UNAVAILABLE, "mine")))
+        .layer(inner)
+        .layer(ErrorLayer::new())
+        .layer(ErrorLayer::new().alerts(&alerts))
+        .layer(ErrorLayer::new().alerts(&alerts));
+    let answer = ask(&app, get("/rejects")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]["type"]), (500, &"api_error".into()));
+    assert_eq!(ask(&app, get("/own")).await.text, "mine");
+    let told: Vec<_> =
+        heard.all().into_iter().map(|alert| (alert.status.as_u16(), alert.path, alert.error)).collect();
+    let expected = [
+        (502, "/rejects".to_owned(), "the service cannot answer now: disk 3".to_owned()),
+        (503, "/own".to_owned(), "the service cannot answer now".to_owned()),
+    ];
+    assert_eq!(told, expected, "each once");
 }
 
 #[tokio::test(start_paused = true)]
