@@ -26,6 +26,24 @@
 //! "Retried" is only said of the error: [`may_repeat`] says whether this request may be sent twice. A
 //! `Retry-After` is obeyed wherever it says yes.
 //!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use http::{HeaderMap, Method, StatusCode};
+//! use recoup::CannotRepeat;
+//! use recoup::http::{IDEMPOTENCY_KEY, Responses, may_repeat};
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert("retry-after", "2".parse()?);
+//! let failed = Responses::new().judge(StatusCode::SERVICE_UNAVAILABLE, &headers, b"").unwrap();
+//! assert_eq!(failed.hint(), Some(std::time::Duration::from_secs(2)));
+//!
+//! let mut request = HeaderMap::new();
+//! assert_eq!(may_repeat(&Method::POST, &request, &failed), Err(CannotRepeat::NotIdempotent));
+//! request.insert(IDEMPOTENCY_KEY, "order 7".parse()?);
+//! assert_eq!(may_repeat(&Method::POST, &request, &failed), Ok(()));
+//! # Ok(()) }
+//! ```
+//!
 //! # Requests
 //!
 //! [`Outgoing`] is one request that can be sent again: same head, same key, same body. [`CallOptions`] in the
