@@ -108,7 +108,10 @@ fn by_source(code: Code, source: &(dyn Error + 'static)) -> Option<Classificatio
         return None;
     }
     if let Some(unsent) = Unsent::find(source) {
-        return Some(unsent.classification());
+        let answer = by_transport(source);
+        // A certificate that is no good is none the next time either.
+        let hopeless = answer.category() == Category::Security;
+        return Some(if hopeless { answer.unprocessed() } else { unsent.classification() });
     }
     if is_late(source) {
         return Some(Classification::of(Category::Timeout).stop());
@@ -142,7 +145,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tonic::TimeoutExpired;
+    use tonic::{ConnectError, TimeoutExpired};
 
     use super::*;
 
@@ -211,6 +214,10 @@ mod tests {
             assert!(answer.is_unprocessed() && answer.category() == Category::Network, "{code:?}");
         }
         assert_eq!(sourced(Code::NotFound, refused()).category(), Category::NotFound, "the server's answer");
+        let wrong = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: Expired");
+        let wrong = sourced(Code::Unavailable, Arc::new(ConnectError(wrong.into())));
+        assert_eq!((wrong.category(), wrong.advice()), (Category::Security, Advice::Stop));
+        assert!(wrong.is_unprocessed());
         let late = sourced(Code::Cancelled, Arc::new(TimeoutExpired(())));
         assert_eq!((late.category(), late.advice()), (Category::Timeout, Advice::Stop));
         let unheard_of = sourced(Code::Cancelled, Arc::new(io::Error::other("something")));
