@@ -126,6 +126,9 @@ enum Goes {
     AtOnce,
     /// When it has got the head of a request, which it leaves out.
     OnRequest,
+    /// When it has got the head of a request, of which it has this to say, and closes the connection without an
+    /// answer: the last stream that it may have looked at, and what is wrong.
+    Having { last: u32, wrong: u8 },
 }
 
 /// A server that goes away from the first connections, and echoes over those after them.
@@ -150,7 +153,7 @@ async fn go_away(mut stream: TcpStream, goes: Goes) {
     // The last stream that it looks at is 0, and nothing is wrong.
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     stream.write_all(&[SETTINGS, ACKNOWLEDGED].concat()).await.unwrap();
-    if matches!(goes, Goes::OnRequest) {
+    if !matches!(goes, Goes::AtOnce) {
         let mut preface = [0; 24];
         stream.read_exact(&mut preface).await.unwrap();
         loop {
@@ -163,6 +166,12 @@ async fn go_away(mut stream: TcpStream, goes: Goes) {
                 break;
             }
         }
+    }
+    if let Goes::Having { last, wrong } = goes {
+        let said = [&GOAWAY[..9], &last.to_be_bytes(), &[0, 0, 0, wrong]].concat();
+        stream.write_all(&said).await.unwrap();
+        stream.shutdown().await.unwrap();
+        return;
     }
     stream.write_all(&GOAWAY).await.unwrap();
     let _ = stream.read_to_end(&mut Vec::new()).await; // until the client closes
@@ -191,5 +200,20 @@ async fn h6_server_that_always_goes_away_is_unavailable_after_few_tries() {
         assert_eq!(status.code(), Code::Unavailable, "{goes:?}: {status}");
         let known = recovery_error(&status).unwrap();
         assert_eq!((known.attempts(), known.reason()), (3, &Reason::AttemptsExhausted), "{goes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_server_that_goes_away_having_looked_at_the_call_is_not_sent_it_again() {
+    for last in [1, 0x7fff_ffff] {
+        for wrong in [0, 2, 11] {
+            let (goes, echo) = (Goes::Having { last, wrong }, Echo::new([]));
+            let address = going_away(vec![goes], &echo).await;
+            let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+            let status = EchoClient::new(layer().layer(channel)).unary(message("a")).await.unwrap_err();
+            let known = recovery_error(&status).unwrap();
+            assert!(!known.classification().unwrap().is_unprocessed(), "{goes:?}: {status:?}");
+            assert_eq!((known.attempts(), echo.seen().len()), (1, 0), "{goes:?}: {status:?}");
+        }
     }
 }
