@@ -274,7 +274,7 @@ impl<B: Body> Outgoing<B> {
     }
 
     /// To whom it goes, without the name and password that an address may carry.
-    fn destination(&self) -> Option<String> {
+    pub(in crate::adapters) fn destination(&self) -> Option<String> {
         let uri = &self.head.uri;
         match (uri.host(), uri.port_u16()) {
             (Some(host), Some(port)) => Some(format!("{host}:{port}")),

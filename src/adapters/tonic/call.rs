@@ -108,11 +108,10 @@ impl Outbound {
             allow(&mut request);
         }
         let operation = request.uri().path().trim_start_matches('/').to_owned();
-        let destination = request.uri().authority().map(ToString::to_string);
         let mut outgoing = Outgoing::new(request, &Requests::new().body_cap(settings.body_cap));
 
         let mut context = CallContext::new(operation).under(own(&settings, &policy));
-        if let Some(destination) = destination {
+        if let Some(destination) = outgoing.destination() {
             context = context.destination(destination);
         }
         if let Some(until) = until {

@@ -221,3 +221,19 @@ impl tracing::Subscriber for Spans {
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
 }
+
+#[tokio::test(start_paused = true)]
+async fn name_and_password_in_an_address_are_told_to_nobody() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let observer = move |event: &recoup::Event<'_>| {
+        if let recoup::Event::CallSucceeded { call, .. } = event {
+            log.lock().unwrap().push(call.destination.map(str::to_owned));
+        }
+    };
+    let layer = GrpcLayer::new(built(|builder| builder.observer(Arc::new(observer))));
+    let address = format!("http://user:secret@echo:81{UNARY}");
+    let request = Request::post(address).body(Body::empty()).unwrap();
+    layer.layer(Strict::new([], 0)).oneshot(request).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [Some("echo:81".to_owned())]);
+}
