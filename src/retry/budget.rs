@@ -125,13 +125,22 @@ impl RetryBudget {
 
     /// An attempt failed.
     pub(crate) fn failed(&self, answer: &Classification) {
-        if let Kind::Grpc(grpc) = &self.0 {
-            // Worth a retry, or one that the dependency asks not to make. What was the caller's own mistake
-            // says nothing of the dependency.
-            if answer.advice() != Advice::Stop || answer.health() == Health::Failure {
-                grpc.failed();
-            }
+        if let Kind::Grpc(grpc) = &self.0
+            && Self::counts(answer)
+        {
+            grpc.failed();
         }
+    }
+
+    /// Whether it is one of [`grpc`](Self::grpc), which minds every attempt that fails.
+    pub(crate) const fn is_grpc(&self) -> bool {
+        matches!(self.0, Kind::Grpc(_))
+    }
+
+    /// Whether a failure is worth a retry, or one that the dependency asks not to make. What was the caller's own
+    /// mistake says nothing of the dependency.
+    pub(crate) fn counts(answer: &Classification) -> bool {
+        answer.advice() != Advice::Stop || answer.health() == Health::Failure
     }
 
     /// Takes out what a retry of an attempt that failed like this costs, if there is enough.

@@ -15,18 +15,21 @@ use super::unsent::broken;
 use crate::circuit_breaker::CircuitState;
 use crate::classification::Outcome;
 use crate::recovery::Recovery;
+use crate::retry::RetryBudget;
 use crate::time::{Instant, Now};
 use crate::timer::Timer;
 
 pin_project! {
     /// The body of an answer: its messages, and the status in its trailers. It ends with `DEADLINE_EXCEEDED` when
-    /// the time is over that the call was given, and tells the circuit breaker of a failure in it.
+    /// it has to be waited for and the time is over that the call was given, and tells the circuit breaker and the
+    /// throttling of a failure in it.
     pub struct AnswerBody<B> {
         // None once it was cut short.
         #[pin]
         inner: Option<B>,
         // None for the body of nobody's answer.
         recovery: Option<Recovery<Status>>,
+        tokens: Option<RetryBudget>,
         until: Option<Instant>,
         #[pin]
         timer: Timer,
@@ -34,15 +37,20 @@ pin_project! {
 }
 
 impl<B> AnswerBody<B> {
-    pub(super) const fn new(inner: B, recovery: Recovery<Status>, until: Option<Instant>) -> Self {
-        Self { inner: Some(inner), recovery: Some(recovery), until, timer: Timer::idle() }
+    pub(super) const fn new(
+        inner: B,
+        recovery: Recovery<Status>,
+        tokens: Option<RetryBudget>,
+        until: Option<Instant>,
+    ) -> Self {
+        Self { inner: Some(inner), recovery: Some(recovery), tokens, until, timer: Timer::idle() }
     }
 }
 
 /// An empty body, which an interceptor outside puts where there is no answer.
 impl<B> Default for AnswerBody<B> {
     fn default() -> Self {
-        Self { inner: None, recovery: None, until: None, timer: Timer::idle() }
+        Self { inner: None, recovery: None, tokens: None, until: None, timer: Timer::idle() }
     }
 }
 
@@ -62,20 +70,24 @@ where
                 if let Some(trailers) = frame.trailers_mut() {
                     tidy(trailers);
                     if let Some(status) = failure(trailers) {
-                        tell(this.recovery.as_ref(), &status);
+                        tell(this.recovery.as_ref(), this.tokens.as_ref(), &status);
                     }
                 }
                 return Poll::Ready(Some(Ok(frame)));
             }
-            Poll::Ready(Some(Err(error))) => broken(error.into()),
+            Poll::Ready(Some(Err(error))) => {
+                let status = broken(error.into());
+                tell(this.recovery.as_ref(), this.tokens.as_ref(), &status);
+                status
+            }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
                 let Some(until) = *this.until else { return Poll::Pending };
                 ready!(this.timer.as_mut().poll_until(until, cx));
+                // Nobody is told: that the caller has no more time says nothing of the server.
                 Status::deadline_exceeded("the deadline has passed")
             }
         };
-        tell(this.recovery.as_ref(), &status);
         // What is left of it is nobody's: the server learns that.
         this.inner.set(None);
         this.timer.disarm();
@@ -91,13 +103,17 @@ where
     }
 }
 
-/// Tells the circuit of an answer that failed after its head. The vote of the call was given with that, for who
-/// knows how long a stream will be; so this is one more, and only where it cannot be taken for that of a probe.
+/// Tells the circuit and the throttling of an answer that failed after its head. The vote of the call was given with
+/// that, for who knows how long a stream will be; so this is one more, and for the circuit only where it cannot be
+/// taken for that of a probe.
 #[cold]
-fn tell(recovery: Option<&Recovery<Status>>, status: &Status) {
+fn tell(recovery: Option<&Recovery<Status>>, tokens: Option<&RetryBudget>, status: &Status) {
     let Some(recovery) = recovery else { return };
-    let Some(breaker) = recovery.circuit_breaker() else { return };
     let answer = recovery.classify(status);
+    if let Some(tokens) = tokens {
+        tokens.failed(&answer);
+    }
+    let Some(breaker) = recovery.circuit_breaker() else { return };
     let (outcome, now) = (Outcome::from(answer.health()), Now::unread());
     if outcome == Outcome::Failure
         && breaker.state() == CircuitState::Closed
@@ -149,7 +165,8 @@ mod tests {
     }
 
     async fn read(given: Vec<Given>, recovery: &Recovery<Status>) -> Vec<Result<Frame<Bytes>, Status>> {
-        let mut body = pin!(AnswerBody::new(StreamBody::new(stream::iter(given)), recovery.clone(), None));
+        let mut body =
+            pin!(AnswerBody::new(StreamBody::new(stream::iter(given)), recovery.clone(), None, None));
         let mut frames = Vec::new();
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             frames.push(frame);
@@ -196,11 +213,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stream_that_stalls_ends_at_the_deadline_and_not_before() {
-        let (begun, limit) = (time::now(), Duration::from_secs(2));
+        let (recovery, begun, limit) = (recovery(), time::now(), Duration::from_secs(2));
         let stalls = StreamBody::new(stream::pending::<Given>());
-        let mut body = pin!(AnswerBody::new(stalls, recovery(), Some(begun + limit)));
+        let mut body = pin!(AnswerBody::new(stalls, recovery.clone(), None, Some(begun + limit)));
         let end = poll_fn(|cx| body.as_mut().poll_frame(cx)).await.unwrap().unwrap_err();
         assert_eq!((end.code(), begun.elapsed()), (Code::DeadlineExceeded, limit));
+        assert_eq!(failures(&recovery), 0, "the caller's own time is over");
         assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
         assert!(poll_fn(|cx| body.as_mut().poll_frame(cx)).await.is_none());
     }

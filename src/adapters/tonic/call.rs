@@ -13,6 +13,7 @@ use super::answer_body::AnswerBody;
 use super::errors::told;
 use super::layer::Settings;
 use super::policy::{Hedging, MethodPolicy};
+use super::pushback::{Pushback, pushback};
 use super::race::race;
 use super::send::{one_of, send};
 use super::unsent::Unsent;
@@ -71,10 +72,9 @@ where
         async move {
             match hedging {
                 Some(hedging) => race(call, inner, attempt, hedging).await,
-                None => {
-                    traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()))(attempt)
-                        .await
-                }
+                None => traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()))(attempt)
+                    .await
+                    .inspect_err(|status| call.mind_refusal(status)),
             }
         }
     };
@@ -89,7 +89,8 @@ where
         .await;
     match answer {
         Ok(response) => {
-            Ok(response.map(|body| AnswerBody::new(body, settings.recovery.clone(), call.told_until)))
+            let (recovery, tokens) = (settings.recovery.clone(), call.tokens().cloned());
+            Ok(response.map(|body| AnswerBody::new(body, recovery, tokens, call.told_until)))
         }
         Err(error) => Err(rejection::status(error)),
     }
@@ -185,6 +186,24 @@ impl Outbound {
 
     pub(super) fn classify(&self, status: &Status) -> Classification {
         self.refine(status, self.settings.recovery.classify(status))
+    }
+
+    /// The tokens that failures cost and successes bring, if the call is made under such.
+    pub(super) fn tokens(&self) -> Option<&RetryBudget> {
+        self.settings.tokens()
+    }
+
+    /// A failure costs a token if the server asks not to be called again, even one that says nothing of the server
+    /// by its code (gRPC A6).
+    pub(super) fn mind_refusal(&self, status: &Status) {
+        if pushback(status.metadata().as_ref()) != Some(Pushback::Stop) {
+            return;
+        }
+        if let Some(tokens) = self.tokens()
+            && !RetryBudget::counts(&self.classify(status))
+        {
+            tokens.failed(&Category::ServiceUnavailable.into());
+        }
     }
 
     fn may_repeat(&self, failed: &Classification) -> Result<(), CannotRepeat> {

@@ -81,8 +81,9 @@ use crate::retry::RetryBudget;
 /// `RESOURCE_EXHAUSTED`. There is no time left: `DEADLINE_EXCEEDED`. The program ends: `CANCELLED`.
 /// [`recovery_error`](super::recovery_error) reads off it what is known of the call.
 ///
-/// An answer that fails after its head does so too late for a retry, but not for the circuit breaker: it counts as
-/// one failure more, while the circuit is closed.
+/// An answer that fails after its head does so too late for a retry, but not for the circuit breaker, for which it
+/// is one failure more while the circuit is closed, nor for the throttling. That the caller's own time is over
+/// counts for nothing.
 #[derive(Clone)]
 pub struct GrpcLayer {
     settings: Arc<Settings>,
@@ -192,6 +193,12 @@ impl Settings {
         let own = self.methods.get(path).or_else(|| self.config.method(path));
         let policy = own.unwrap_or(&self.otherwise).clone();
         if self.idempotent.contains(path) { policy.idempotent() } else { policy }
+    }
+
+    /// What is paid for each attempt that fails: the throttling, or a budget of the recovery by the same rules.
+    pub(super) fn tokens(&self) -> Option<&RetryBudget> {
+        let budget = self.recovery.retry_budget().filter(|budget| budget.is_grpc());
+        self.throttling.as_ref().or(budget)
     }
 }
 

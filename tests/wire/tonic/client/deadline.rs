@@ -152,3 +152,16 @@ async fn h5_impatient_caller_does_not_count_against_the_server() {
     assert_eq!((status.code(), breaker.snapshot().failures), (Code::DeadlineExceeded, 0));
     assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::DeadlineExceeded);
 }
+
+#[tokio::test]
+async fn h5_stream_for_which_its_caller_has_no_more_time_does_not_count_against_the_server() {
+    let echo = Echo::new([Reply::echo().after(1).stall()]);
+    let served = echo.serve().await;
+    let breaker = breaker();
+    let layer = GrpcLayer::new(built(|builder| builder.circuit_breaker(breaker.clone())));
+    let call = in_time(message("a"), 300 * MS);
+    let mut answers = client(&served, &layer).server_stream(call).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(breaker.snapshot().failures, 0);
+}

@@ -130,6 +130,38 @@ async fn h5_retries_end_when_half_of_the_tokens_are_gone_and_come_back_with_succ
 }
 
 #[tokio::test(start_paused = true)]
+async fn h5_pushback_not_to_come_again_costs_a_token_whatever_the_code() {
+    let told = |code| Reply::fail(code).pushback("-1");
+    let echo = Echo::new([told(Code::Aborted), told(Code::NotFound), Reply::fail(Code::Unavailable)]);
+    let served = echo.serve().await;
+    let policy = retried(|retry| retry.codes([Code::Unavailable, Code::Aborted]));
+    let layer = layer().method(UNARY, policy).throttling(Throttling::new(4.0, 0.1).unwrap());
+    let mut client = client(&served, &layer);
+    for code in [Code::Aborted, Code::NotFound] {
+        assert_eq!(client.unary(message("a")).await.unwrap_err().code(), code);
+    }
+    let status = client.unary(message("b")).await.unwrap_err();
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::BudgetExhausted);
+    assert_eq!(echo.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_failure_after_the_head_costs_a_token() {
+    let late = || Reply::fail(Code::Unavailable).after(0);
+    let echo = Echo::new([late(), late(), late(), Reply::fail(Code::Unavailable)]);
+    let served = echo.serve().await;
+    let layer = layer().method(UNARY, retried(|retry| retry)).throttling(Throttling::new(4.0, 0.1).unwrap());
+    let mut client = client(&served, &layer);
+    for _ in 0..3 {
+        let mut answers = client.server_stream(message("a")).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.unwrap_err().code(), Code::Unavailable);
+    }
+    let status = client.unary(message("b")).await.unwrap_err();
+    assert_eq!(recovery_error(&status).unwrap().reason(), &Reason::BudgetExhausted);
+    assert_eq!(echo.seen().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_are_those_of_the_policy_and_the_last_status_is_given_back_whole() {
     let fails = |n: u8| Reply::fail(Code::Unavailable).with("x-nth", &n.to_string());
     let echo = Echo::new([fails(1), fails(2), fails(3), fails(4)]);
