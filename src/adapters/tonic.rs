@@ -44,6 +44,7 @@ mod config;
 mod deadline;
 mod errors;
 mod layer;
+mod lost;
 mod policy;
 mod protect;
 mod pushback;

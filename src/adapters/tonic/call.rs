@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::answer_body::AnswerBody;
 use super::errors::told;
 use super::layer::Settings;
+use super::lost::Lost;
 use super::policy::{Hedging, MethodPolicy};
 use super::pushback::{Pushback, pushback};
 use super::race::race;
@@ -43,7 +44,7 @@ pub(super) struct Outbound {
     /// When the call must have ended, if the request or its method's policy says so.
     told_until: Option<Instant>,
     /// The same, or when the recovery's time is over.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
     /// How many attempts the call wants at most, whatever its policy allows.
     most: Option<u32>,
     /// How many attempts were begun that count as such.
@@ -72,9 +73,11 @@ where
         async move {
             match hedging {
                 Some(hedging) => race(call, inner, attempt, hedging).await,
-                None => traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()))(attempt)
-                    .await
-                    .inspect_err(|status| call.mind_refusal(status)),
+                None => traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin(), None))(
+                    attempt,
+                )
+                .await
+                .inspect_err(|status| call.mind_refusal(status)),
             }
         }
     };
@@ -132,8 +135,11 @@ impl Outbound {
     }
 
     /// What is sent by an attempt before which there were `previous` others.
-    pub(super) fn request(&self, attempt: Attempt, previous: u32) -> Request<Body> {
-        let mut request = self.outgoing.request(attempt).map(Body::new);
+    pub(super) fn request(&self, attempt: Attempt, previous: u32, lost: Option<&Lost>) -> Request<Body> {
+        let mut request = self.outgoing.request(attempt).map(|body| match lost {
+            Some(lost) => Body::new(lost.watch(body)),
+            None => Body::new(body),
+        });
         if previous > 0 {
             request.headers_mut().insert(PREVIOUS, HeaderValue::from(previous));
         }
@@ -228,9 +234,9 @@ fn own(settings: &Settings, policy: &MethodPolicy) -> Own {
     let throttling = settings.throttling.clone();
     match (policy.retries(), policy.hedges()) {
         (Some(retry), _) => Own { retry: Some(retry.policy().clone()), budget: throttling },
-        // The race pays for its hedges itself, and so it must not be charged for once more.
+        // The race pays for its attempts itself, and so it must not be charged for once more.
         (None, Some(_)) => {
-            let budget = throttling.map(|_| RetryBudget::unlimited());
+            let budget = settings.tokens().map(|_| RetryBudget::unlimited());
             Own { retry: Some(RetryPolicy::never().into()), budget }
         }
         (None, None) => Own { retry: None, budget: throttling },

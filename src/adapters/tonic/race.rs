@@ -16,12 +16,13 @@ use tower_service::Service;
 
 use self::course::Course;
 use super::call::Outbound;
+use super::lost::Lost;
 use super::policy::Hedging;
 use super::pushback::pushback;
-use super::send::{one_of, send};
+use super::send::{one_of, pause, send};
 use crate::adapters::traced;
 use crate::attempt::Attempt;
-use crate::classification::{Category, Classification};
+use crate::classification::Category;
 use crate::hedge::Spare;
 use crate::time::{Instant, Now, now};
 use crate::timer::Timer;
@@ -37,11 +38,18 @@ where
     S: Service<Request<Body>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut launch = traced(move |attempt| send(call, one_of(&mut inner), attempt, call.begin()));
+    let mut launch = traced(move |attempt| {
+        let (lost, inner, previous) = (Lost::default(), one_of(&mut inner), call.begin());
+        async move {
+            let sent = send(call, inner, attempt, previous, Some(&lost)).await;
+            sent.map_err(|status| (status, lost.is_set()))
+        }
+    });
     let mut racing = FuturesUnordered::new();
     racing.push(launch(attempt));
     let mut course = Course::new(call.at_most(hedging), hedging.delay(), now());
     let mut timer = pin!(Timer::idle());
+    let mut last = None;
     loop {
         let ended = poll_fn(|cx| {
             if let Poll::Ready(Some(ended)) = racing.poll_next_unpin(cx) {
@@ -55,37 +63,44 @@ where
         .await;
         match ended {
             Some(Ok(response)) => {
-                earn(call);
+                if let Some(tokens) = call.tokens() {
+                    tokens.earn(&Now::unread());
+                }
                 return Ok(response);
             }
-            Some(Err(status)) => {
+            // The call is committed to the one that took its messages. If that failed, it has failed.
+            Some(Err((status, true))) => {
+                if racing.is_empty() {
+                    return Err(last.unwrap_or(status));
+                }
+            }
+            Some(Err((status, false))) => {
                 let answer = call.classify(&status);
-                pay(call, &answer);
+                call.mind_refusal(&status);
+                if let Some(tokens) = call.tokens() {
+                    tokens.failed(&answer);
+                }
                 if hedging.is_fatal(status.code()) && !answer.is_unprocessed() {
                     return Err(status);
                 }
                 course.failed(pushback(status.metadata().as_ref()), now());
-                if racing.is_empty() && course.due().is_none() {
-                    return Err(status);
+                if !racing.is_empty() {
+                    last = Some(status);
+                    continue;
                 }
                 // Nothing is under way, and what comes next may be refused: then this is how it ends.
-                if racing.is_empty() {
-                    wait(timer.as_mut(), course.due()).await;
-                    if !may_launch(call, now()) {
-                        return Err(status);
-                    }
-                    racing.push(launch(attempt.hedged(course.launched(now()))));
+                let Some(due) = course.due().filter(|due| call.until.is_none_or(|until| *due < until)) else {
+                    return Err(status);
+                };
+                let shutdown = call.settings.recovery.shutdown();
+                if !pause(due, shutdown).await || !may_launch(call, now()) {
+                    return Err(status);
                 }
+                racing.push(launch(attempt.hedged(course.launched(now()))));
             }
             None if may_launch(call, now()) => racing.push(launch(attempt.hedged(course.launched(now())))),
             None => course.stop(),
         }
-    }
-}
-
-async fn wait(mut timer: std::pin::Pin<&mut Timer>, due: Option<Instant>) {
-    if let Some(due) = due {
-        poll_fn(|cx| timer.as_mut().poll_until(due, cx)).await;
     }
 }
 
@@ -95,26 +110,20 @@ fn may_launch(call: &Outbound, now: Instant) -> bool {
         return false;
     }
     let recovery = &call.settings.recovery;
-    match (&call.settings.throttling, recovery.retry_budget(), recovery.throttle()) {
-        (Some(tokens), _, _) => tokens.reserve(Category::Timeout, now).is_some(),
-        (None, Some(budget), throttle) => {
-            budget.take(now) && throttle.is_none_or(|throttle| throttle.take(now))
-        }
-        (None, None, Some(throttle)) => throttle.take(now),
-        (None, None, None) => true,
-    }
-}
-
-/// The call has succeeded.
-fn earn(call: &Outbound) {
     if let Some(tokens) = &call.settings.throttling {
-        tokens.earn(&Now::unread());
+        return tokens.reserve(Category::Timeout, now).is_some();
     }
-}
-
-/// One of its attempts has failed.
-fn pay(call: &Outbound, answer: &Classification) {
-    if let Some(tokens) = &call.settings.throttling {
-        tokens.failed(answer);
+    let token = match recovery.retry_budget() {
+        Some(budget) => match budget.reserve(Category::Timeout, now) {
+            Some(token) => Some(token),
+            None => return false,
+        },
+        None => None,
+    };
+    // Where the throttle says no, the token goes back.
+    let may = recovery.throttle().is_none_or(|throttle| throttle.take(now));
+    if may && let Some(token) = token {
+        token.spend();
     }
+    may
 }

@@ -14,12 +14,13 @@ use tower_service::Service;
 
 use super::answer::receive;
 use super::call::Outbound;
+use super::lost::Lost;
 use super::unsent::{Unsent, broken, is_late, not_ready};
 use crate::attempt::Attempt;
 use crate::backoff::{Backoff, Jitter};
 use crate::random::Dice;
 use crate::shutdown::Shutdown;
-use crate::time::{later_or_far, now};
+use crate::time::{Instant, later_or_far, now};
 use crate::timer::Timer;
 
 /// How long a channel is left alone that could not connect: gRPC, "Connection Backoff Protocol", whose jitter of
@@ -29,12 +30,14 @@ const RECONNECT: Backoff = Backoff::exponential(Duration::from_millis(1_200))
     .max_delay(Duration::from_secs(144))
     .jitter(Jitter::Proportional(1.0 / 3.0));
 
-/// Makes one attempt, before which there were `previous` others.
+/// Makes one attempt, before which there were `previous` others. `lost` is set if one that it races with takes the
+/// messages from it.
 pub(super) async fn send<S, B>(
     call: &Outbound,
     mut inner: S,
     mut attempt: Attempt,
     previous: u32,
+    lost: Option<&Lost>,
 ) -> Result<Response<B>, Status>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone,
@@ -44,7 +47,7 @@ where
     let alone = call.policy.hedges().is_none();
     let mut unconnected = 0_u32;
     loop {
-        let status = match once(call, one_of(&mut inner), attempt, previous).await {
+        let status = match once(one_of(&mut inner), || call.request(attempt, previous, lost)).await {
             Ok(response) => return Ok(response),
             Err(status) => status,
         };
@@ -58,7 +61,8 @@ where
             Some(Unsent::NoConnection) if waits => {
                 unconnected = unconnected.saturating_add(1);
                 let wait = RECONNECT.delay(unconnected, None, Dice::Fresh.draw());
-                if !pause(wait, call.settings.recovery.shutdown()).await {
+                let until = later_or_far(now(), wait);
+                if !pause(until, call.settings.recovery.shutdown()).await {
                     return Err(status);
                 }
             }
@@ -79,26 +83,20 @@ pub(super) fn one_of<S: Clone>(inner: &mut S) -> S {
 }
 
 /// Asks one instance whether it is ready, and hands the request to that very one.
-async fn once<S, B>(
-    call: &Outbound,
-    mut ready: S,
-    attempt: Attempt,
-    previous: u32,
-) -> Result<Response<B>, Status>
+async fn once<S, B>(mut ready: S, request: impl FnOnce() -> Request<Body>) -> Result<Response<B>, Status>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     poll_fn(|cx| ready.poll_ready(cx)).await.map_err(|error| not_ready(error.into()))?;
-    let response = ready.call(call.request(attempt, previous));
+    let response = ready.call(request());
     // It has nothing more to do, and may be what keeps others waiting.
     drop(ready);
     receive(response.await.map_err(|error| broken(error.into()))?)
 }
 
 /// Waits, and says whether to go on: not if the program ends.
-async fn pause(wait: Duration, shutdown: Option<&Shutdown>) -> bool {
-    let until = later_or_far(now(), wait);
+pub(super) async fn pause(until: Instant, shutdown: Option<&Shutdown>) -> bool {
     let mut timer = pin!(Timer::idle());
     let mut ending = shutdown.map(Shutdown::triggered);
     poll_fn(|cx| {

@@ -15,7 +15,10 @@ const CHECK: Check = Check("gRPC hedging policy");
 /// Each further attempt follows `delay` after the one before, or at once when one fails with a code that is
 /// [not fatal](HedgingBuilder::non_fatal_codes). The first good answer wins and the others are dropped; so does
 /// the first failure of another code. A server that says when to come back (`grpc-retry-pushback-ms`) puts off
-/// the next attempt until then.
+/// the next attempt until then, for up to five minutes: beyond that, or beyond the deadline, none follows.
+///
+/// If the call sends more than is kept ([`body_cap`](crate::tonic::GrpcLayer::body_cap)) while several attempts are
+/// under way, the one that gets that far goes on alone.
 ///
 /// To the layer's recovery the whole race is one attempt: within one attempt's limit in time, in one slot of the
 /// bulkhead, with one answer for the circuit breaker. Each further attempt asks the throttling, or what the recovery

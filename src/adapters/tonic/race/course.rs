@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::super::pushback::Pushback;
 use crate::time::{Instant, later};
 
+/// A server that wants the next attempt to come later than this is taken to want none: as long as
+/// [`max_hint`](crate::RetryPolicyBuilder::max_hint) is unless it is said otherwise.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// How far a race has come.
 #[derive(Debug)]
 pub(super) struct Course {
@@ -40,8 +44,9 @@ impl Course {
     pub(super) fn failed(&mut self, told: Option<Pushback>, now: Instant) {
         match told {
             None => self.follow(Duration::ZERO, now),
-            Some(Pushback::After(wait)) => self.follow(wait, now),
-            Some(Pushback::Stop) => self.stop(),
+            Some(Pushback::After(wait)) if wait <= LONGEST => self.follow(wait, now),
+            // A race holds its slot while it waits.
+            Some(Pushback::After(_) | Pushback::Stop) => self.stop(),
         }
     }
 
@@ -91,6 +96,16 @@ mod tests {
         course.failed(Some(Pushback::Stop), start + 420 * MS);
         course.failed(None, start + 430 * MS);
         assert_eq!(course.due(), None, "a server that said no is not asked again");
+    }
+
+    #[test]
+    fn server_that_is_away_for_longer_than_a_retry_would_wait_is_not_waited_for() {
+        let start = time::now();
+        for (wait, due) in [(LONGEST, Some(start + LONGEST)), (LONGEST + MS, None)] {
+            let mut course = Course::new(3, 50 * MS, start);
+            course.failed(Some(Pushback::After(wait)), start);
+            assert_eq!(course.due(), due);
+        }
     }
 
     #[test]

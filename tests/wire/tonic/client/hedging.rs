@@ -1,7 +1,10 @@
 //! Calls that are made again beside themselves. On the paused clock a delay passes as soon as everybody waits.
 
+use recoup::RetryBudget;
 use recoup::tonic::{Hedging, HedgingBuilder, Throttling};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::super::echo::{Reply, message};
 use super::*;
@@ -148,4 +151,77 @@ async fn h5_hedged_call_that_was_refused_is_sent_again_though_others_are_under_w
     let received = server.received();
     assert_eq!((received.len(), &received[0].body), (2, &received[1].body));
     assert_eq!(received[1].body.len(), 2 * (5 + 3), "two messages of one letter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_hedge_that_sends_more_than_is_kept_goes_on_alone() {
+    let echo = Echo::new([]);
+    let served = echo.serve().await;
+    let layer = layer().method(CLIENT_STREAM, hedged(|hedging| hedging.max_attempts(2))).body_cap(1_000);
+    let (sender, receiver) = mpsc::channel(1);
+    let mut client = client(&served, &layer);
+    let call = tokio::spawn(async move { client.client_stream(ReceiverStream::new(receiver)).await });
+    sender.send(message("a")).await.unwrap();
+    echo.reached(2).await;
+    for _ in 0..3 {
+        sender.send(message("x".repeat(600))).await.unwrap();
+    }
+    drop(sender);
+    let all = call.await.unwrap().unwrap();
+    assert_eq!(
+        all.into_inner().text.len(),
+        1 + 3 * (1 + 600),
+        "all of it, and the other one's end is no failure"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_pushback_beyond_five_minutes_ends_a_race_as_it_ends_retries() {
+    let echo = Echo::new([Reply::fail(Code::Unavailable).pushback("2000000000")]);
+    let served = echo.serve().await;
+    let policy = hedged(|hedging| hedging.non_fatal_codes([Code::Unavailable]).delay(3_600_000 * MS));
+    let begun = Instant::now();
+    let status = client(&served, &layer().method(UNARY, policy)).unary(message("a")).await.unwrap_err();
+    assert_eq!((status.code(), echo.seen().len()), (Code::Unavailable, 1));
+    assert!(begun.elapsed() < 300_000 * MS, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn h5_pushback_beyond_the_deadline_ends_a_race_at_once() {
+    let echo = Echo::new([Reply::fail(Code::Unavailable).pushback("60000")]);
+    let served = echo.serve().await;
+    let policy = hedged(|hedging| hedging.non_fatal_codes([Code::Unavailable]).delay(3_600_000 * MS));
+    let policy = policy.timeout(30_000 * MS).unwrap();
+    let mut client = client(&served, &layer().method(UNARY, policy));
+    let ended = tokio::time::timeout(10_000 * MS, client.unary(message("a"))).await;
+    let status = ended.expect("it does not wait for what will not be made").unwrap_err();
+    assert_eq!((status.code(), echo.seen().len()), (Code::Unavailable, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_the_wait_of_a_race_for_its_next_attempt() {
+    let echo = Echo::new([Reply::fail(Code::Unavailable).pushback("200000")]);
+    let served = echo.serve().await;
+    let shutdown = recoup::Shutdown::new();
+    let policy = hedged(|hedging| hedging.non_fatal_codes([Code::Unavailable]));
+    let layer = GrpcLayer::new(built(|builder| builder.shutdown(&shutdown))).method(UNARY, policy);
+    let mut client = client(&served, &layer);
+    let call = tokio::spawn(async move { client.unary(message("a")).await });
+    echo.reached(1).await;
+    tokio::time::sleep(100_000 * MS).await;
+    shutdown.trigger();
+    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    assert_eq!(echo.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_hedges_pay_into_the_recoverys_budget_too() {
+    let budget = RetryBudget::grpc_with(6.0, 1.0).unwrap();
+    let echo = Echo::new((0..9).map(|_| Reply::fail(Code::Unavailable)));
+    let served = echo.serve().await;
+    let recovery = built(|builder| builder.retry(RetryPolicy::builder().budget(budget.clone())));
+    let policy = hedged(|hedging| hedging.non_fatal_codes([Code::Unavailable]).max_attempts(9));
+    let layer = GrpcLayer::new(recovery).method(UNARY, policy);
+    let status = client(&served, &layer).unary(message("a")).await.unwrap_err();
+    assert_eq!((status.code(), echo.seen().len(), budget.tokens()), (Code::Unavailable, 3, 3));
 }
