@@ -9,6 +9,9 @@ use crate::setting::{Check, SettingError};
 
 const CHECK: Check = Check("gRPC hedging policy");
 
+/// As for every hedge of this crate: with a delay of zero all are made at once.
+const MOST_ATTEMPTS: u32 = 10;
+
 /// How the calls of one method are made again beside themselves while they are slow: the `hedgingPolicy` of a
 /// gRPC service config.
 ///
@@ -83,8 +86,8 @@ pub struct HedgingBuilder {
 }
 
 impl HedgingBuilder {
-    /// The most attempts that one call makes, the first included, at least 2. Default: 2. A service config may
-    /// say more than 5, which counts as 5; who says it here is taken at their word.
+    /// The most attempts that one call makes, the first included, from 2 to 10. Default: 2. A service config may
+    /// say more than 5, which counts as 5.
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
@@ -109,8 +112,8 @@ impl HedgingBuilder {
     ///
     /// [`SettingError`], naming the first setting that cannot work.
     pub fn build(self) -> Result<Hedging, SettingError> {
-        if self.max_attempts < 2 {
-            return Err(CHECK.refuse("max_attempts", self.max_attempts, "at least 2"));
+        if !(2..=MOST_ATTEMPTS).contains(&self.max_attempts) {
+            return Err(CHECK.refuse("max_attempts", self.max_attempts, "from 2 to 10"));
         }
         if self.non_fatal.contains(Code::Ok) {
             return Err(CHECK.refuse("non_fatal_codes", self.non_fatal, "without `Ok`"));
@@ -126,9 +129,11 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         let setting = |builder: HedgingBuilder| builder.build().unwrap_err().setting;
-        assert_eq!(setting(Hedging::builder().max_attempts(1)), "max_attempts");
+        for bad in [0, 1, 11, u32::MAX] {
+            assert_eq!(setting(Hedging::builder().max_attempts(bad)), "max_attempts");
+        }
         assert_eq!(setting(Hedging::builder().non_fatal_codes([Code::Ok])), "non_fatal_codes");
-        assert!(Hedging::builder().max_attempts(u32::MAX).delay(Duration::MAX).build().is_ok());
+        assert!(Hedging::builder().max_attempts(10).delay(Duration::MAX).build().is_ok());
         assert!(Hedging::builder().delay(Duration::ZERO).build().is_ok());
     }
 }
