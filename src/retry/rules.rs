@@ -42,6 +42,7 @@ pub enum OnEmptyBudget {
 
 /// The settings, checked.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "settings, each a yes or a no of its own")]
 pub(crate) struct RetryRules {
     pub(super) schedule: Schedule,
     pub(super) by_category: Vec<(Category, Schedule)>,
