@@ -10,6 +10,10 @@ use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+/// How many frames are read at a stretch. A body may have any number of them in store, and empty ones at that:
+/// others want to run, and limits in time to be looked at.
+const AT_A_STRETCH: usize = 64;
+
 /// Reads the begin of a response's body: at most `limit` bytes, or to its end, and then its connection can be
 /// used again. Whoever reads the response afterwards gets all of it, an error and trailers included.
 ///
@@ -126,7 +130,13 @@ impl<B: Body<Data = Bytes>> Peeked<B> {
 
     /// Reads until there are `limit` bytes to be seen, or no more.
     fn poll_read(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let mut frames = 0;
         while self.seen.len() < limit && !self.ended && self.trailers.is_none() {
+            if frames == AT_A_STRETCH {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            frames += 1;
             let frame = match self.boxed() {
                 Some(body) if !body.is_end_stream() => ready!(body.as_mut().poll_frame(cx)),
                 _ => return Poll::Ready(()),
@@ -253,6 +263,13 @@ mod tests {
         for expected in ["1234123412", "34", "1234"] {
             assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_that_floods_with_nothing_is_left_to_limits_in_time() {
+        let nothing = StreamBody::new(futures::stream::repeat_with(|| data("")));
+        let limit = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(limit, peek(Response::new(nothing), 10)).await.is_err());
     }
 
     #[tokio::test]
