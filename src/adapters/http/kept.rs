@@ -42,7 +42,8 @@ impl Kept {
             return None;
         }
         if offset >= self.chunked {
-            let chunk = Bytes::from(std::mem::take(&mut self.tail));
+            // Without the room that was for more of it.
+            let chunk = Bytes::from(std::mem::take(&mut self.tail).into_boxed_slice());
             self.chunked += chunk.len();
             self.chunks.push(chunk);
         }
@@ -57,5 +58,21 @@ impl Kept {
     /// Frees everything. Nothing more is kept.
     pub(super) fn give_up(&mut self) {
         *self = Self::up_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_takes_no_more_memory_than_its_bytes() {
+        let mut kept = Kept::up_to(64);
+        for _ in 0..33 {
+            assert!(kept.push(b"x"));
+        }
+        assert_eq!(kept.at(0).map(|bytes| bytes.len()), Some(33));
+        let chunk = kept.chunks.pop().unwrap().try_into_mut().unwrap();
+        assert_eq!(chunk.capacity(), 33);
     }
 }
