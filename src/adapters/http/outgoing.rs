@@ -291,7 +291,9 @@ impl<B: Body> Made<B> {
         let older = if attempt.hedge() > 0 { Vec::new() } else { std::mem::take(&mut *last) };
         last.push(Arc::clone(&stream));
         drop(last);
-        drop(older);
+        for stream in older {
+            stream.enter(false);
+        }
         let place = stream.enter(false);
         ReplayBody::read(stream, place)
     }

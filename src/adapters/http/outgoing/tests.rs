@@ -362,3 +362,24 @@ async fn body_made_anew_that_fails_is_the_callers_own_affair() {
     assert!(outgoing.body_failed());
     assert_eq!(outgoing.may_repeat(&lost()), Err(CannotRepeat::NotReplayable));
 }
+
+#[tokio::test]
+async fn body_made_for_an_older_attempt_gets_no_more() {
+    let file = || {
+        StreamBody::new(futures::stream::repeat_with(|| {
+            Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"more")))
+        }))
+    };
+    let outgoing = Outgoing::from_fn(Request::put("/").body(()).unwrap(), file, &Requests::new());
+    let mut first = outgoing.request(numbered(1)).into_body();
+    let mut hedge = outgoing.request(numbered(1).hedged(1)).into_body();
+    for body in [&mut first, &mut hedge] {
+        assert!(body.frame().await.unwrap().is_ok());
+    }
+    let mut second = outgoing.request(numbered(2)).into_body();
+    for body in [&mut first, &mut hedge] {
+        assert!(body.frame().await.unwrap().unwrap_err().is_gone(), "still sent behind the call's back");
+    }
+    assert!(second.frame().await.unwrap().is_ok());
+    assert!(!outgoing.body_failed());
+}
