@@ -77,16 +77,21 @@ impl Exchange {
 
     /// What is sent this time.
     pub(super) fn request(&self, attempt: Attempt) -> Request {
-        let (head, replayed) = self.outgoing.request(attempt).into_parts();
-        let mut request = Request::new(head.method, self.url.clone());
-        *request.headers_mut() = head.headers;
-        *request.version_mut() = head.version;
-        *request.timeout_mut() = self.timeout;
-        *request.body_mut() = match &self.content {
-            Content::Nothing => None,
-            Content::Whole(bytes) => Some(Body::from(bytes.clone())),
-            Content::Stream => Some(Body::wrap(replayed)),
+        let (mut head, replayed) = self.outgoing.request(attempt).into_parts();
+        // The only way for extensions. The address is read from text there: here is one that can always be read.
+        head.uri = http::Uri::from_static("http://replaced/");
+        let body = match &self.content {
+            Content::Nothing => Body::default(),
+            Content::Whole(bytes) => Body::from(bytes.clone()),
+            Content::Stream => Body::wrap(replayed),
         };
+        let request = http::Request::from_parts(head, body);
+        let mut request = Request::try_from(request).expect("only the address could be wrong");
+        *request.url_mut() = self.url.clone();
+        *request.timeout_mut() = self.timeout;
+        if matches!(self.content, Content::Nothing) {
+            *request.body_mut() = None;
+        }
         request
     }
 

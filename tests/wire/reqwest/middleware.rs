@@ -204,3 +204,36 @@ async fn two_of_them_do_not_multiply_their_attempts() {
     assert_eq!((error.reason(), error.attempts()), (&Reason::NestedRetry, 1), "the inner one made three");
     assert_eq!(failed(error.into_inner().unwrap()).attempts(), 3);
 }
+
+/// Writes down what the request brings along.
+#[derive(Clone, Default)]
+struct Brings(Arc<Mutex<Vec<Option<Trace>>>>);
+
+#[async_trait]
+impl Middleware for Brings {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let copy = http::Request::<Body>::try_from(request.try_clone().unwrap())?;
+        self.0.lock().unwrap().push(copy.extensions().get::<Trace>().cloned());
+        next.run(request, extensions).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_what_a_request_brings_along_comes_along_every_time() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let request = http::Request::put(server.url("/7?a=b")).extension(Trace(vec![7])).body("7 EUR").unwrap();
+    let brings = Brings::default();
+    let client =
+        ClientBuilder::new(client(false)).with(RecoveryMiddleware::new(recovery())).with(brings.clone());
+    let response = client.build().execute(Request::try_from(request).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(*brings.0.lock().unwrap(), vec![Some(Trace(vec![7])); 2]);
+    for request in server.received() {
+        assert_eq!((&*request.path, &*request.body), ("/7?a=b", &b"7 EUR"[..]));
+    }
+}
