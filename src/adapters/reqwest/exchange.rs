@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     timeout: Option<Duration>,
     requests: Requests,
     responses: Responses,
-    followed: Followed,
+    pub(super) followed: Followed,
 }
 
 /// What the body is made of. What is no stream goes back to reqwest as it came: it can then send it along a

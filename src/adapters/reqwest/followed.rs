@@ -29,6 +29,11 @@ impl Followed {
         Watched { attempt, followed: self.clone(), bell: None }
     }
 
+    /// The attempt under way may have gone further.
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the last attempt has, or may have, gone further than to its first server.
     pub(super) fn seen(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -91,7 +96,7 @@ impl<Fut: Future> Future for Watched<Fut> {
         let answer = this.attempt.poll(&mut Context::from_waker(&Waker::from(Arc::clone(&bell))));
         drop(polling);
         if bell.rung.swap(false, Ordering::Relaxed) && answer.is_pending() {
-            this.followed.0.store(true, Ordering::Relaxed);
+            this.followed.note();
         }
         *this.bell = Some(bell);
         answer

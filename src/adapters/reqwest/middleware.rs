@@ -24,6 +24,9 @@ use crate::sync::Lock;
 /// anew for each attempt, such as one that signs requests, behind it. All of them see the same extensions. While
 /// an attempt is under way, its [`Attempt`] is among them. [`CallOptions`] among them are obeyed.
 ///
+/// Behind it nothing should poll the request in a task of its own: a redirect on the way to an error would go
+/// unseen, and a request that must not be made twice could be sent again after it.
+///
 /// A request whose body is a stream is never refused: see [`Requests::body_cap`].
 ///
 /// ```
@@ -111,8 +114,12 @@ impl Middleware for RecoveryMiddleware {
                 let request = exchange.request(attempt);
                 exchange.watch(async move {
                     let mut lent = Lent::take(extensions, attempt);
-                    let response = next.run(request, &mut lent.extensions).await?;
-                    Ok(exchange.receive(response).await)
+                    let response = next.run(request, &mut lent.extensions).await;
+                    if let Err(Error::Middleware(_)) = response {
+                        // Of whatever it was: the answer may have been there already.
+                        exchange.followed.note();
+                    }
+                    Ok(exchange.receive(response?).await)
                 })
             }),
         );

@@ -237,3 +237,29 @@ async fn h1_what_a_request_brings_along_comes_along_every_time() {
         assert_eq!((&*request.path, &*request.body), ("/7?a=b", &b"7 EUR"[..]));
     }
 }
+
+/// Tells somebody of each answer, who is not there.
+struct Tells;
+
+#[async_trait]
+impl Middleware for Tells {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        next.run(request, extensions).await?;
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        Err(Error::Middleware(anyhow::Error::new(refused).context("nobody listens to what was answered")))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_post_is_sent_once_if_another_middleware_fails_after_it() {
+    let server = Scripted::http1([]).await;
+    let client = ClientBuilder::new(client(false)).with(RecoveryMiddleware::new(recovery())).with(Tells);
+    let sent = client.build().post(server.url("/")).body("7 EUR").send().await;
+    assert_eq!(server.received().len(), 1);
+    assert_eq!(failed(sent.unwrap_err()).reason(), &Reason::CannotRepeat(CannotRepeat::NotIdempotent));
+}
