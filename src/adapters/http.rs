@@ -46,7 +46,8 @@
 //!
 //! # Requests
 //!
-//! [`Outgoing`] is one request that can be sent again: same head, same key, same body. [`CallOptions`] in the
+//! [`Outgoing`] is one request that can be sent again: same head, same key, same body. A
+//! [`FreshBody`] is made anew for each attempt. [`CallOptions`] in the
 //! request's extensions bend one call.
 //!
 //! # Errors
@@ -56,6 +57,7 @@
 mod answer;
 mod body_error;
 mod errors;
+mod fresh;
 mod kept;
 mod options;
 mod outgoing;
@@ -70,6 +72,7 @@ mod trace;
 
 pub use self::body_error::BodyError;
 pub use self::errors::HttpErrors;
+pub use self::fresh::FreshBody;
 pub use self::options::CallOptions;
 pub use self::outgoing::Outgoing;
 pub use self::peek::{Peek, Peeked, peek};

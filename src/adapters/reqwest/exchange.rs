@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use reqwest::{Body, Request, Response, ResponseBuilderExt, Url};
 
 use super::followed::{Followed, Watched};
-use crate::adapters::http::{CallOptions, Outgoing, Requests, Responses};
+use crate::adapters::http::{CallOptions, FreshBody, Outgoing, Requests, Responses};
 use crate::attempt::Attempt;
 use crate::call::CallContext;
 use crate::classification::Classification;
@@ -45,12 +45,14 @@ impl Exchange {
     /// The URL is none that can be asked for.
     pub(super) fn new(
         mut request: Request,
+        fresh: Option<FreshBody<Body>>,
         options: Option<CallOptions>,
         requests: Requests,
         responses: Responses,
     ) -> Result<Self, reqwest::Error> {
         let (url, timeout) = (request.url().clone(), request.timeout().copied());
         let content = match request.body_mut() {
+            _ if fresh.is_some() => Content::Stream,
             None => Content::Nothing,
             Some(body) if body.as_bytes().is_some() => Content::Whole(whole(body)),
             Some(_) => Content::Stream,
@@ -59,10 +61,11 @@ impl Exchange {
         if let Some(options) = options {
             request.extensions_mut().insert(options);
         }
-        let outgoing = match &content {
-            Content::Stream => Outgoing::new(request, &requests),
-            Content::Whole(bytes) => Outgoing::from_bytes(request.map(|_| bytes.clone()), &requests),
-            Content::Nothing => Outgoing::from_bytes(request.map(|_| Bytes::new()), &requests),
+        let outgoing = match (&content, fresh) {
+            (_, Some(fresh)) => Outgoing::from_fn(request.map(drop), move || fresh.make(), &requests),
+            (Content::Stream, None) => Outgoing::new(request, &requests),
+            (Content::Whole(bytes), None) => Outgoing::from_bytes(request.map(|_| bytes.clone()), &requests),
+            (Content::Nothing, None) => Outgoing::from_bytes(request.map(|_| Bytes::new()), &requests),
         };
         Ok(Self { outgoing, content, url, timeout, requests, responses, followed: Followed::default() })
     }

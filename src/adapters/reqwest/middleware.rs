@@ -3,13 +3,13 @@
 use std::mem;
 
 use async_trait::async_trait;
-use reqwest::{Request, Response};
+use reqwest::{Body, Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use super::ReqwestErrors;
 use super::exchange::{Answered, Exchange};
 use super::recovering::never_built;
-use crate::adapters::http::{CallOptions, Requests, Responses};
+use crate::adapters::http::{CallOptions, FreshBody, Requests, Responses};
 use crate::adapters::traced;
 use crate::attempt::Attempt;
 use crate::classification::Classification;
@@ -27,7 +27,9 @@ use crate::sync::Lock;
 /// Behind it nothing should poll the request in a task of its own: a redirect on the way to an error would go
 /// unseen, and a request that must not be made twice could be sent again after it.
 ///
-/// A request whose body is a stream is never refused: see [`Requests::body_cap`].
+/// A request whose body is a stream is never refused: see [`Requests::body_cap`]. One that is too long to be kept can be
+/// made anew for each attempt: by a [`FreshBody<reqwest::Body>`](FreshBody) among the extensions, in place of the
+/// request's own.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -99,8 +101,9 @@ impl Middleware for RecoveryMiddleware {
         next: Next<'_>,
     ) -> Result<Response> {
         let using = Using::from(&self.recovery);
+        let fresh = extensions.get::<FreshBody<Body>>().cloned();
         let options = extensions.get::<CallOptions>().cloned();
-        let exchange = Exchange::new(request, options, self.requests.clone(), self.responses.clone());
+        let exchange = Exchange::new(request, fresh, options, self.requests.clone(), self.responses.clone());
         let mut exchange = match exchange {
             Ok(exchange) => exchange,
             Err(error) => return Err(Error::middleware(never_built(using, Error::from(error)).await)),

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Body, RequestBuilder, Response};
 
 use super::exchange::{Answered, Exchange};
-use crate::adapters::http::{CallOptions, Requests, Responses};
+use crate::adapters::http::{CallOptions, FreshBody, Requests, Responses};
 use crate::adapters::traced;
 use crate::call::CallContext;
 use crate::error::{CannotRepeat, RecoveryError};
@@ -51,6 +51,7 @@ impl Recover for RequestBuilder {
             using: recovery.into(),
             responses: Responses::default(),
             requests: Requests::default(),
+            fresh: None,
             options: None,
         }
     }
@@ -89,6 +90,7 @@ pub struct Recovering<'r> {
     using: Using<'r, reqwest::Error>,
     responses: Responses,
     requests: Requests,
+    fresh: Option<FreshBody<Body>>,
     options: Option<CallOptions>,
 }
 
@@ -103,6 +105,26 @@ impl<'r> Recovering<'r> {
     /// Default: [`Requests::new`].
     pub fn requests(mut self, requests: Requests) -> Self {
         self.requests = requests;
+        self
+    }
+
+    /// How the request's body is made, anew for each attempt, in place of the one that it has: for a file, or
+    /// anything else that is too long to be [kept](Requests::body_cap) and can be read from its begin again. It
+    /// should be the same each time. Default: the request's own body.
+    ///
+    /// ```
+    /// # async fn show(client: reqwest::Client, recovery: &recoup::Recovery<reqwest::Error>) -> Result<(), Box<dyn std::error::Error>> {
+    /// use recoup::reqwest::Recover;
+    /// use reqwest::Body;
+    ///
+    /// // Or the pieces of a file.
+    /// let pieces = || futures::stream::iter((0..1_000_000).map(|n| Ok::<_, std::io::Error>(format!("{n}\n"))));
+    /// let upload = client.put("http://store/7").recover(recovery).body_with(move || Body::wrap_stream(pieces()));
+    /// upload.send().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn body_with<B: Into<Body>>(mut self, make: impl Fn() -> B + Send + Sync + 'static) -> Self {
+        self.fresh = Some(FreshBody::new(move || make().into()));
         self
     }
 
@@ -143,9 +165,10 @@ impl<'r> Recovering<'r> {
     }
 
     async fn run(self) -> Result<Response, RecoveryError<reqwest::Error>> {
-        let Self { builder, using, responses, requests, options } = self;
+        let Self { builder, using, responses, requests, fresh, options } = self;
         let (client, request) = builder.build_split();
-        let exchange = request.and_then(|request| Exchange::new(request, options, requests, responses));
+        let exchange =
+            request.and_then(|request| Exchange::new(request, fresh, options, requests, responses));
         let mut exchange = match exchange {
             Ok(exchange) => exchange,
             Err(error) => return Err(never_built(using, error).await),

@@ -10,6 +10,7 @@
 //! - **What is whose fault.** [`Responses`] judge each response; the last one is given back as it is, whatever
 //!   its status.
 //! - **The body** is sent again from its begin, if it is there whole: [`ReplayBody`] is what the inner service gets.
+//!   One that is too long to be kept can be sent again as a [`FreshBody`], which is made anew each time.
 //! - **What one call wants for itself** stands in its request's extensions, as
 //!   [`CallOptions`](crate::http::CallOptions).
 //!
@@ -64,7 +65,7 @@ use http_body::Body;
 
 use super::layer::RecoveryLayer;
 use super::protocol::{Call, Protocol};
-use crate::adapters::http::{Outgoing, Peeked, ReplayBody, Requests, Responses};
+use crate::adapters::http::{FreshBody, Outgoing, Peeked, ReplayBody, Requests, Responses};
 use crate::attempt::Attempt;
 use crate::call::CallContext;
 use crate::classification::Classification;
@@ -143,6 +144,22 @@ where
     fn begin(&self, request: Request<B>) -> HttpCall<B> {
         let settings = Arc::clone(&self.settings);
         HttpCall { outgoing: Outgoing::new(request, &settings.requests), settings }
+    }
+}
+
+impl<B> Protocol<Request<FreshBody<B>>> for Http
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Request = Request<ReplayBody<B>>;
+    type Call = HttpCall<B>;
+
+    fn begin(&self, request: Request<FreshBody<B>>) -> HttpCall<B> {
+        let settings = Arc::clone(&self.settings);
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, ());
+        HttpCall { outgoing: Outgoing::from_fn(request, move || body.make(), &settings.requests), settings }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bodies that are sent, and bodies that come back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -171,4 +173,41 @@ async fn h4_limit_of_an_attempt_does_not_cut_a_download() {
     assert_eq!(response.chunk().await.unwrap().unwrap(), "half ");
     let rest = tokio::time::timeout(Duration::from_millis(150), response.chunk()).await;
     assert!(rest.is_err(), "nobody but the reader ends the wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_body_made_anew_is_sent_on_every_attempt_however_long_it_is() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, [Answer::status(503), Answer::Reset]).await;
+        let (made, whole) = (Arc::new(AtomicUsize::new(0)), streamed(200, 1024).1);
+        let count = Arc::clone(&made);
+        let file = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            streamed(200, 1024).0
+        };
+        let sent = client(http2).put(server.url("/file")).recover(recovery()).body_with(file);
+        assert_eq!(sent.send().await.unwrap().status(), 200);
+        let received = server.received();
+        assert_eq!((received.len(), made.load(Ordering::Relaxed)), (3, 3));
+        assert!(received.iter().all(|request| request.body == whole));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn body_made_anew_keeps_its_length_and_stands_for_the_requests_own() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let sent = client(false).put(server.url("/")).body("not this").recover(recovery()).body_with(|| "7 EUR");
+    assert_eq!(sent.send().await.unwrap().status(), 200);
+    for request in server.received() {
+        assert_eq!((request.header("content-length"), &*request.body), ("5", &b"7 EUR"[..]));
+    }
+    assert_eq!(server.received().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2_body_made_anew_makes_no_post_repeatable() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let sent = client(false).post(server.url("/")).recover(recovery()).body_with(|| "7 EUR");
+    assert_eq!(sent.send().await.unwrap().status(), 503);
+    assert_eq!(server.received().len(), 1);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Extensions;
-use recoup::http::{CallOptions, Requests};
+use recoup::http::{CallOptions, FreshBody, Requests};
 use recoup::reqwest::RecoveryMiddleware;
 use recoup::{Attempt, CannotRepeat, Reason, Recovery, RecoveryError};
 use reqwest::{Body, Request, Response};
@@ -262,4 +262,15 @@ async fn h2_post_is_sent_once_if_another_middleware_fails_after_it() {
     let sent = client.build().post(server.url("/")).body("7 EUR").send().await;
     assert_eq!(server.received().len(), 1);
     assert_eq!(failed(sent.unwrap_err()).reason(), &Reason::CannotRepeat(CannotRepeat::NotIdempotent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_body_among_the_extensions_is_made_anew_for_each_attempt() {
+    let server = Scripted::http1([Answer::status(503)]).await;
+    let file = FreshBody::new(|| {
+        Body::wrap_stream(futures::stream::iter((0..100).map(|_| Ok::<_, std::io::Error>(vec![7; 1024]))))
+    });
+    let response = over(false).put(server.url("/")).with_extension(file).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), server.received().len()), (200, 2));
+    assert!(server.received().iter().all(|request| request.body == vec![7; 100 * 1024]));
 }

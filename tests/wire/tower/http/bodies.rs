@@ -12,7 +12,7 @@ use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use recoup::RetryPolicy;
-use recoup::http::Requests;
+use recoup::http::{FreshBody, Requests};
 use recoup::tower::RecoveryLayer;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,5 +163,19 @@ async fn many_calls_at_once_over_one_client_get_their_own_answers() {
             assert_eq!(read(answered).await, (200, "ok".into()));
         }
         assert_eq!(server.received().len(), 36);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h1_body_made_anew_is_sent_again_however_long_it_is() {
+    for http2 in [false, true] {
+        let server = Scripted::start(http2, [Answer::status(503), Answer::Reset]).await;
+        let file = || upload("/".to_owned(), 100).into_body();
+        let request = Request::put(server.url("/a")).body(FreshBody::new(file)).unwrap();
+        let answered = layer().layer(client::<Upload>(http2)).oneshot(request).await;
+        assert_eq!(read(answered).await, (200, "ok".into()));
+        let received = server.received();
+        assert_eq!(received.len(), 3);
+        assert!(received.iter().all(|request| request.body == uploaded(100)));
     }
 }
