@@ -265,11 +265,13 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn body_that_floods_with_nothing_is_left_to_limits_in_time() {
+    #[test]
+    fn body_that_floods_with_nothing_lets_others_run_in_between() {
         let nothing = StreamBody::new(futures::stream::repeat_with(|| data("")));
-        let limit = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(limit, peek(Response::new(nothing), 10)).await.is_err());
+        let mut task = tokio_test::task::spawn(peek(Response::new(nothing), 10));
+        for _ in 0..3 {
+            assert!(task.poll().is_pending() && task.is_woken());
+        }
     }
 
     #[tokio::test]
