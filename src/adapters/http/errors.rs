@@ -26,6 +26,7 @@ const MAX_LINKS: usize = 64;
 /// | TLS cannot be agreed on | external service | no | failure | yes |
 /// | the request never left its queue | network | yes | failure | yes |
 /// | reset, or closed before the answer or in its head | network | yes | failure | |
+/// | the task of the connection is gone, as with its runtime | network | yes | failure | |
 /// | no answer in time | timeout | yes | failure | |
 /// | `REFUSED_STREAM` | service unavailable | yes | failure | yes |
 /// | `GOAWAY` in good order, of a stream it leaves out | network | yes | nowhere | yes |

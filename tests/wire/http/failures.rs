@@ -221,3 +221,18 @@ async fn client_that_is_used_wrongly_is_no_fault_of_the_server() {
     let method = http::Request::connect("http://localhost/").body(Full::from("x")).unwrap();
     let _ = client.request(method).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn h6_task_of_the_connection_is_gone() {
+    let server = Scripted::http1([Answer::Stall]).await;
+    let stream = TokioIo::new(tokio::net::TcpStream::connect(server.address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let sent = tokio::spawn(sender.send_request(http::Request::new(Empty::<Bytes>::new())));
+    while server.received().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    driver.abort();
+    let error = sent.await.unwrap().map(|_| ()).unwrap_err();
+    is("the task of the connection is gone, as with its runtime", &error);
+}

@@ -25,6 +25,8 @@ const BY_DEBUG: &[Known] = &[
     ("hyper::Error(Canceled", never_left),
     ("hyper::Error(IncompleteMessage", network),
     ("hyper::Error(Parse(", garbage),
+    // Whoever drove the connection is gone, with its runtime for example, and the request may have been sent.
+    ("hyper::Error(User(DispatchGone)", network),
     ("hyper::Error(User(", misused),
 ];
 
