@@ -19,7 +19,8 @@
 //!   Other requests only if the failed attempt surely did nothing: no connection, a stream that was refused.
 //! - **What can be sent twice.** Bodies of known bytes are shared. A stream (`Body::wrap_stream`, a file, a
 //!   multipart form) is kept while it is sent, up to [a cap](crate::http::Requests::body_cap). Beyond the cap the
-//!   request is sent once, like any request of reqwest, and never again.
+//!   request is sent once, like any request of reqwest, and never again, unless its body can be made anew:
+//!   [`body_with`](Recovering::body_with).
 //!
 //! How often and after what waits is the [`Recovery`](crate::Recovery)'s affair, as is everything else that it has
 //! wired. Its default lets a program without history not retry its first timeouts and 503s, as is right in a
