@@ -8,6 +8,8 @@ mod envoy;
 mod finagle;
 mod grpc;
 mod level;
+#[cfg(feature = "tonic")]
+mod of_grpc;
 #[cfg(all(test, any(recoup_loom, recoup_shuttle)))]
 mod schedules;
 #[cfg(test)]
@@ -130,11 +132,6 @@ impl RetryBudget {
         {
             grpc.failed();
         }
-    }
-
-    /// Whether it is one of [`grpc`](Self::grpc), which minds every attempt that fails.
-    pub(crate) const fn is_grpc(&self) -> bool {
-        matches!(self.0, Kind::Grpc(_))
     }
 
     /// Whether a failure is worth a retry, or one that the dependency asks not to make. What was the caller's own

@@ -1,8 +1,9 @@
 //! The proxy of the example `store_proxy`, in front of a store that does what a script says: the test strategy of
 //! "Implement Advanced Error Handling and Resilience".
 
-#[path = "../../examples/store_proxy/proxy.rs"]
-mod proxy;
+#[expect(dead_code, reason = "it has a store and a client of its own")]
+#[path = "../../examples/store_proxy.rs"]
+mod example;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -38,7 +39,7 @@ impl Proxied {
         let log = Arc::new(Mutex::new(Vec::new()));
         let of_proxy = Arc::clone(&log);
         let sink = Arc::new(move |line| of_proxy.lock().unwrap().push(line));
-        let app = proxy::proxy(store, limit, jitter, sink).unwrap();
+        let app = example::proxy(store, limit, jitter, sink).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
