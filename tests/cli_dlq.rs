@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use recoup::{
     AttemptRecord, ByHand, Category, DeadLetter, DeadLetterQueue, DeadReason, ErrorChain, LetterFilter,
-    LetterId, Payload, Recovery, RedbQueue, Redriver, RunBook as _,
+    LetterId, OpenErrorKind, Payload, Recovery, RedbQueue, Redriver, RunBook as _,
 };
 use serde_json::Value;
 
@@ -41,7 +41,13 @@ fn letter(order: u32) -> DeadLetter {
 /// A closed file `letters.redb` with so many letters, the last of them quarantined.
 async fn store(folder: &Path, letters: u32) -> PathBuf {
     let path = folder.join("letters.redb");
-    let queue = RedbQueue::open(&path).await.unwrap();
+    // A command that another test is just starting holds a copy of every open file, and with it the lock, until it runs.
+    let mut opened = RedbQueue::open(&path).await;
+    while opened.as_ref().is_err_and(|error| error.kind == OpenErrorKind::InUse) {
+        tokio::task::yield_now().await;
+        opened = RedbQueue::open(&path).await;
+    }
+    let queue = opened.unwrap();
     for answer in queue.push_all((1..=letters).map(letter).collect()).await {
         answer.unwrap();
     }
